@@ -1,0 +1,1 @@
+//! Partitions: append, recovery, the tail, checkpoints

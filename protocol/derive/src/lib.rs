@@ -1,0 +1,1 @@
+//! The derive that turns a struct with attributes into a versioned Kafka message

@@ -1,0 +1,131 @@
+//! One lifecycle for all background work.
+
+use std::{
+    fmt::Display,
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// A group of background tasks with one owner. Clones share the group.
+#[derive(Clone, Default)]
+pub struct Tasks {
+    tracker: TaskTracker,
+    stop: CancellationToken,
+    first_error: Arc<Mutex<Option<TaskError>>>,
+}
+
+/// Tells a task that it should finish.
+#[derive(Clone)]
+pub struct Stop(CancellationToken);
+
+impl Stop {
+    /// Resolves when the group is asked to stop.
+    pub async fn requested(&self) {
+        self.0.cancelled().await;
+    }
+
+    /// Whether the group has been asked to stop.
+    pub fn is_requested(&self) -> bool {
+        self.0.is_cancelled()
+    }
+}
+
+/// The first error that ended a task of a group.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{task}: {message}")]
+pub struct TaskError {
+    /// The task's name.
+    pub task: String,
+    /// What it said.
+    pub message: String,
+}
+
+impl Tasks {
+    /// An empty group.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A group that stops when this one is asked to, or earlier by itself.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        Self { stop: self.stop.child_token(), ..Self::default() }
+    }
+
+    /// Starts a task that can't fail.
+    pub fn spawn<F>(&self, _name: &'static str, task: impl FnOnce(Stop) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        #[expect(clippy::disallowed_methods, reason = "the one place that is allowed to")]
+        tokio::spawn(self.tracker.track_future(task(Stop(self.stop.clone()))));
+    }
+
+    /// Starts a task whose error stops the whole group and is kept for [`Tasks::shutdown`].
+    pub fn spawn_fallible<F, E>(&self, name: &'static str, task: impl FnOnce(Stop) -> F)
+    where
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: Display + Send + 'static,
+    {
+        let running = task(Stop(self.stop.clone()));
+        let (stop, first_error) = (self.stop.clone(), Arc::clone(&self.first_error));
+        self.spawn(name, move |_| async move {
+            if let Err(error) = running.await {
+                let error = TaskError { task: name.to_owned(), message: error.to_string() };
+                first_error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                stop.cancel();
+            }
+        });
+    }
+
+    /// The group's own view of [`Stop`].
+    pub fn stop(&self) -> Stop {
+        Stop(self.stop.clone())
+    }
+
+    /// Asks every task to finish.
+    pub fn request_stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Asks every task to finish, waits for all of them, and reports the first error.
+    ///
+    /// # Errors
+    /// The first error that a task of the group ended with.
+    pub async fn shutdown(&self) -> Result<(), TaskError> {
+        self.request_stop();
+        self.tracker.close();
+        self.tracker.wait().await;
+        match self.first_error.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn first_error_stops_the_group_and_is_reported() {
+        let tasks = Tasks::new();
+        tasks.spawn("waits", |stop| async move { stop.requested().await });
+        tasks.spawn_fallible("fails", |_| async { Err("disk on fire") });
+        tasks.stop().requested().await;
+        let error = tasks.shutdown().await.expect_err("a task failed");
+        assert_eq!(error.to_string(), "fails: disk on fire");
+    }
+
+    #[tokio::test]
+    async fn child_stops_with_its_parent_but_not_the_other_way_round() {
+        let parent = Tasks::new();
+        let (first, second) = (parent.child(), parent.child());
+        first.shutdown().await.expect("no task failed");
+        assert!(!parent.stop().is_requested());
+        parent.request_stop();
+        second.stop().requested().await;
+    }
+}

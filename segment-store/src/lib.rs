@@ -1,0 +1,1 @@
+//! Every byte in the store: journals, objects, checkpoints, readers

@@ -1,0 +1,3 @@
+//! Weir: a cloud-native message queue that speaks the Kafka protocol.
+
+fn main() {}
