@@ -1,1 +1,3 @@
-//! Partitions: append, recovery, the tail, checkpoints
+//! Partitions: append, recovery, the tail, checkpoints.
+
+pub mod client;

@@ -1,0 +1,142 @@
+//! What objects are called.
+//!
+//! ```text
+//! {hh}/wal/{session:020}/{slot:020}          a slot of an object journal
+//! wal/{session:020}/{file:010}.wal           a file of a file journal, on the local disk
+//! {hh}/sorted/{session:020}/{number:020}     small pieces gathered, many partitions
+//! {hh}/checkpoint/{session:020}/{number:020}
+//! ```
+//!
+//! `hh` is a hash of the rest, so that keys spread over a store that shards by prefix. Names carry
+//! the session that wrote them: whoever sweeps knows whose object it is without opening it.
+
+use std::fmt;
+
+use weir_ids::{SessionId, Slot};
+
+use crate::crc::crc32c;
+
+/// The name of an object or of a file of a file journal.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum ObjectName {
+    /// One slot of a write-ahead log in an object store.
+    WalSlot {
+        /// Whose log.
+        session: SessionId,
+        /// Which slot.
+        slot: Slot,
+    },
+    /// One file of a write-ahead log on a local disk; holds many slots.
+    WalFile {
+        /// Whose log.
+        session: SessionId,
+        /// Which file, from 1.
+        file: u32,
+    },
+    /// Small pieces of many partitions, gathered by a checkpoint.
+    Sorted {
+        /// Who wrote it.
+        session: SessionId,
+        /// Counts up within the session.
+        number: u64,
+    },
+    /// A checkpoint of a session's write-ahead log.
+    Checkpoint {
+        /// Who wrote it.
+        session: SessionId,
+        /// Counts up within the session.
+        number: u64,
+    },
+}
+
+/// Text that is not the name of an object.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not the name of an object of this store")]
+pub struct NameError(pub String);
+
+impl ObjectName {
+    /// The session that wrote it.
+    pub fn session(self) -> SessionId {
+        match self {
+            Self::WalSlot { session, .. }
+            | Self::WalFile { session, .. }
+            | Self::Sorted { session, .. }
+            | Self::Checkpoint { session, .. } => session,
+        }
+    }
+
+    fn tail(self) -> String {
+        match self {
+            Self::WalSlot { session, slot } => format!("wal/{:020}/{:020}", session.0, slot.0),
+            Self::WalFile { session, file } => format!("wal/{:020}/{file:010}.wal", session.0),
+            Self::Sorted { session, number } => format!("sorted/{:020}/{number:020}", session.0),
+            Self::Checkpoint { session, number } => {
+                format!("checkpoint/{:020}/{number:020}", session.0)
+            }
+        }
+    }
+
+    /// Reads a name back from its text.
+    ///
+    /// # Errors
+    /// [`NameError`] when the text was not made by this type's `Display`.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        let name = Self::parse_parts(text).ok_or_else(|| NameError(text.to_owned()))?;
+        if name.to_string() == text { Ok(name) } else { Err(NameError(text.to_owned())) }
+    }
+
+    fn parse_parts(text: &str) -> Option<Self> {
+        let tail = match text.split_once('/')? {
+            ("wal", _) => text,
+            (_, tail) => tail,
+        };
+        let mut parts = tail.split('/');
+        let (kind, session, last) = (parts.next()?, parts.next()?, parts.next()?);
+        let session = SessionId(session.parse().ok()?);
+        Some(match kind {
+            "wal" => match last.strip_suffix(".wal") {
+                Some(file) => Self::WalFile { session, file: file.parse().ok()? },
+                None => Self::WalSlot { session, slot: Slot(last.parse().ok()?) },
+            },
+            "sorted" => Self::Sorted { session, number: last.parse().ok()? },
+            "checkpoint" => Self::Checkpoint { session, number: last.parse().ok()? },
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for ObjectName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tail = self.tail();
+        match self {
+            Self::WalFile { .. } => f.write_str(&tail),
+            _ => write!(f, "{:02x}/{tail}", crc32c(tail.as_bytes()) as u8),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_stable_and_read_back() {
+        let session = SessionId(7);
+        for (name, text) in [
+            (ObjectName::WalSlot { session, slot: Slot(3) }, "/wal/"),
+            (ObjectName::WalFile { session, file: 12 }, "wal/00000000000000000007/0000000012.wal"),
+            (ObjectName::Sorted { session, number: 9 }, "/sorted/"),
+            (ObjectName::Checkpoint { session, number: u64::MAX }, "/checkpoint/"),
+        ] {
+            assert!(name.to_string().contains(text), "{name}");
+            assert_eq!(ObjectName::parse(&name.to_string()), Ok(name));
+        }
+    }
+
+    #[test]
+    fn other_text_is_refused() {
+        for text in ["", "wal", "wal/1/2", "zz/sorted/1/2", "00/sorted/x/y", "a/b/c/d", "wal/7/1.wal"] {
+            assert_eq!(ObjectName::parse(text), Err(NameError(text.to_owned())), "{text}");
+        }
+    }
+}
