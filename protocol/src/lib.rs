@@ -1,1 +1,3 @@
 //! The Kafka wire: frames, messages, record batches. Does no I/O and knows no broker
+
+pub mod records;

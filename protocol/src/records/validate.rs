@@ -1,0 +1,220 @@
+//! What a broker must check of a batch that a client sends.
+//!
+//! All of it is read from the header, plus one CRC pass: records are neither decompressed nor
+//! walked here (a lying count costs the liar's own consumers, nobody else).
+//!
+//! The checks and their order are those of Kafka's `UnifiedLog.analyzeAndValidateRecords` and
+//! `LogValidator`, so that the same bad batch gets the same error from us.
+
+use bytes::Bytes;
+use weir_ids::Timestamp;
+
+use super::batch::{self, Attributes, Batch, Compression, CrcMismatch, TimestampType};
+use super::batch::{BatchHeader, HEADER_BYTES, VerifiedBatch};
+
+/// A record cannot be shorter: seven one-byte numbers.
+pub(super) const SMALLEST_RECORD_BYTES: usize = 7;
+
+/// What a topic and a request version allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProduceRules {
+    /// `max.message.bytes`: of the whole batch, as it was sent.
+    pub max_batch_bytes: usize,
+    /// Whether the request's version may carry zstd (Produce 7 and above, KIP-110).
+    pub zstd: bool,
+    /// The span in which the batch's maximal timestamp must lie, ends included; `None` for no
+    /// bounds, as on topics with LogAppendTime.
+    pub timestamps: Option<(Timestamp, Timestamp)>,
+}
+
+/// Why a broker refuses a client's batch. Each variant names the Kafka error that it maps to.
+/// None of them goes away by trying again with the same bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// INVALID_RECORD.
+    #[error("no record batch where exactly one is expected")]
+    NoBatch,
+    /// INVALID_RECORD.
+    #[error("{trailing} bytes follow the record batch, but exactly one batch is expected")]
+    SeveralBatches {
+        /// The bytes after the first batch.
+        trailing: usize,
+    },
+    /// INVALID_RECORD.
+    #[error("record batch has magic {magic}, but only magic 2 is accepted")]
+    UnsupportedMagic {
+        /// The magic byte.
+        magic: i8,
+    },
+    /// CORRUPT_MESSAGE.
+    #[error("record batch is cut or its length is wrong: {0}")]
+    Malformed(batch::Error),
+    /// CORRUPT_MESSAGE.
+    #[error(transparent)]
+    Crc(#[from] CrcMismatch),
+    /// MESSAGE_TOO_LARGE.
+    #[error("record batch of {bytes} bytes is larger than max.message.bytes, {max_bytes}")]
+    TooLarge {
+        /// The batch's size.
+        bytes: usize,
+        /// The topic's limit.
+        max_bytes: usize,
+    },
+    /// UNSUPPORTED_COMPRESSION_TYPE.
+    #[error("compression codec {id} is not known")]
+    UnknownCodec {
+        /// The codec's number.
+        id: u8,
+    },
+    /// UNSUPPORTED_COMPRESSION_TYPE.
+    #[error("zstd needs produce version 7 or above: upgrade the client or choose another codec")]
+    ZstdTooOld,
+    /// INVALID_RECORD.
+    #[error("record batch from a client must have base offset 0, not {0}")]
+    BaseOffset(i64),
+    /// INVALID_RECORD.
+    #[error("record count {count} does not fit last offset delta {last_offset_delta}")]
+    Count {
+        /// The record count.
+        count: i32,
+        /// The last offset delta, to be the count less one.
+        last_offset_delta: i32,
+    },
+    /// INVALID_RECORD.
+    #[error("{count} records cannot lie in {payload_bytes} bytes")]
+    CountBeyondPayload {
+        /// The record count.
+        count: i32,
+        /// The bytes after the header.
+        payload_bytes: usize,
+    },
+    /// INVALID_RECORD.
+    #[error("clients may not write control batches")]
+    Control,
+    /// INVALID_RECORD.
+    #[error("clients may not set a delete horizon")]
+    DeleteHorizon,
+    /// INVALID_RECORD.
+    #[error("producer id {producer_id} without a valid epoch and sequence: {epoch}, {sequence}")]
+    Producer {
+        /// The producer id.
+        producer_id: i64,
+        /// The producer epoch.
+        epoch: i16,
+        /// The base sequence.
+        sequence: i32,
+    },
+    /// INVALID_RECORD.
+    #[error("transactional record batch without a producer id")]
+    TransactionalWithoutProducer,
+    /// INVALID_TIMESTAMP.
+    #[error("clients may not set the timestamp type to LogAppendTime")]
+    LogAppendTime,
+    /// INVALID_TIMESTAMP.
+    #[error("maximal timestamp {timestamp} is outside the allowed span from {from} to {to}")]
+    Timestamp {
+        /// The batch's maximal timestamp.
+        timestamp: Timestamp,
+        /// The smallest allowed.
+        from: Timestamp,
+        /// The largest allowed.
+        to: Timestamp,
+    },
+}
+
+impl From<batch::Error> for Rejection {
+    fn from(error: batch::Error) -> Self {
+        match error {
+            batch::Error::UnsupportedMagic { magic, .. } => Self::UnsupportedMagic { magic },
+            batch::Error::Trailing { trailing, .. } => Self::SeveralBatches { trailing },
+            batch::Error::Truncated { .. } | batch::Error::LyingLength { .. } => {
+                Self::Malformed(error)
+            }
+        }
+    }
+}
+
+/// Checks the records that a Produce request of version 3 or above holds for one partition.
+///
+/// # Errors
+/// The first reason, in Kafka's order, why they cannot be appended.
+pub fn validate_produced(records: Bytes, rules: &ProduceRules) -> Result<VerifiedBatch, Rejection> {
+    if records.is_empty() {
+        return Err(Rejection::NoBatch);
+    }
+    let batch = Batch::parse(records)?;
+    let header = batch.header();
+    if header.base_offset.0 != 0 {
+        return Err(Rejection::BaseOffset(header.base_offset.0));
+    }
+    if header.size() > rules.max_batch_bytes {
+        let max_bytes = rules.max_batch_bytes;
+        return Err(Rejection::TooLarge { bytes: header.size(), max_bytes });
+    }
+    // The bytes first, their meaning after: a flipped bit is answered CORRUPT_MESSAGE, which a
+    // producer retries, and not by whatever field it happened to hit.
+    let batch = batch.verify()?;
+    check_codec(batch.header().attributes, rules)?;
+    check_count(batch.header())?;
+    check_flags(batch.header())?;
+    check_timestamps(batch.header(), rules)?;
+    Ok(batch)
+}
+
+fn check_codec(attributes: Attributes, rules: &ProduceRules) -> Result<(), Rejection> {
+    match attributes.compression() {
+        None => Err(Rejection::UnknownCodec { id: attributes.codec_id() }),
+        Some(Compression::Zstd) if !rules.zstd => Err(Rejection::ZstdTooOld),
+        Some(_) => Ok(()),
+    }
+}
+
+fn check_count(header: &BatchHeader) -> Result<(), Rejection> {
+    let &BatchHeader { record_count: count, last_offset_delta, .. } = header;
+    if count < 1 || last_offset_delta != count - 1 {
+        return Err(Rejection::Count { count, last_offset_delta });
+    }
+    let payload_bytes = header.size() - HEADER_BYTES;
+    let plain = header.attributes.compression() == Some(Compression::None);
+    if plain && count as usize > payload_bytes / SMALLEST_RECORD_BYTES {
+        return Err(Rejection::CountBeyondPayload { count, payload_bytes });
+    }
+    Ok(())
+}
+
+fn check_flags(header: &BatchHeader) -> Result<(), Rejection> {
+    let attributes = header.attributes;
+    if attributes.is_control() {
+        return Err(Rejection::Control);
+    }
+    if attributes.has_delete_horizon() {
+        return Err(Rejection::DeleteHorizon);
+    }
+    if header.has_producer() && (header.base_sequence.0 < 0 || header.producer_epoch.0 < 0) {
+        return Err(Rejection::Producer {
+            producer_id: header.producer_id.0,
+            epoch: header.producer_epoch.0,
+            sequence: header.base_sequence.0,
+        });
+    }
+    if attributes.is_transactional() && !header.has_producer() {
+        return Err(Rejection::TransactionalWithoutProducer);
+    }
+    Ok(())
+}
+
+fn check_timestamps(header: &BatchHeader, rules: &ProduceRules) -> Result<(), Rejection> {
+    if header.attributes.timestamp_type() == TimestampType::LogAppendTime {
+        return Err(Rejection::LogAppendTime);
+    }
+    let timestamp = header.max_timestamp;
+    match rules.timestamps {
+        Some((from, to)) if timestamp != Timestamp::NONE => {
+            if timestamp < from || timestamp > to {
+                return Err(Rejection::Timestamp { timestamp, from, to });
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
