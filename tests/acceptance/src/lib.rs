@@ -1,0 +1,1 @@
+//! What a server must show: client matrix, durability, scale, figures beside Apache Kafka.
