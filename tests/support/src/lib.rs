@@ -1,3 +1,22 @@
-//! What end-to-end tests share: servers, clients, waiting for conditions
+//! What end-to-end tests share: servers, clients, waiting for conditions.
+//!
+//! A test starts real servers as child processes ([`Weir`], [`Kafka`], both giving a [`Server`]), talks
+//! to them by real clients or byte by byte ([`wire::Connection`]), and waits for conditions with a
+//! deadline ([`wait`]). Nothing here knows a scenario; those are in `tests/` and `tests/acceptance`.
+//! Servers listen on loopback only, and end with the value that stands for them.
 
 pub use weir_test_cache as cache;
+
+mod kafka;
+mod ports;
+mod process;
+mod server;
+pub mod wait;
+mod weir;
+pub mod wire;
+
+pub use kafka::Kafka;
+pub use ports::free_port;
+pub use process::{Process, Usage};
+pub use server::{Server, server_under_test};
+pub use weir::Weir;

@@ -1,0 +1,86 @@
+//! Starting Weir: `weir dev` on a data folder and free ports.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use tempfile::TempDir;
+
+use crate::server::{Launch, Readiness};
+use crate::{Process, Server, free_port};
+
+/// How Weir is to be started.
+#[derive(Debug)]
+pub struct Weir {
+    binary: PathBuf,
+    data: Option<PathBuf>,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+}
+
+impl Weir {
+    /// Weir from this binary; tests pass `env!("CARGO_BIN_EXE_weir")`.
+    pub fn new(binary: impl AsRef<Path>) -> Self {
+        let binary = binary.as_ref().to_path_buf();
+        Self { binary, data: None, arguments: Vec::new(), environment: Vec::new() }
+    }
+
+    /// On this data folder, which stays. Otherwise on a new one, which goes with the server.
+    #[must_use]
+    pub fn data(mut self, folder: impl AsRef<Path>) -> Self {
+        self.data = Some(folder.as_ref().to_path_buf());
+        self
+    }
+
+    /// With one more argument.
+    #[must_use]
+    pub fn argument(mut self, argument: impl Into<String>) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    /// With a setting in the environment.
+    #[must_use]
+    pub fn setting(mut self, name: &str, value: impl ToString) -> Self {
+        self.environment.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Starts it and waits until it serves.
+    ///
+    /// # Errors
+    /// When it can't be started or does not serve in time; the message has the end of its output.
+    pub fn start(self) -> Result<Server> {
+        let (launch, data, scratch) = self.launch()?;
+        Server::start(launch, data, scratch)
+    }
+
+    /// Starts it without waiting, where it is not expected to serve. Its output is in `scratch`.
+    ///
+    /// # Errors
+    /// When the program can't be started.
+    pub fn start_unready(self, scratch: &Path) -> Result<Process> {
+        let (launch, _, _) = self.launch()?;
+        Process::start(&mut launch.command(), scratch, launch.name)
+    }
+
+    fn launch(self) -> Result<(Launch, PathBuf, TempDir)> {
+        let scratch = tempfile::tempdir()?;
+        let data = self.data.unwrap_or_else(|| scratch.path().join("data"));
+        let (kafka_port, http_port) = (free_port()?, free_port()?);
+        let mut arguments = vec!["dev".to_owned(), "--data".to_owned()];
+        arguments.push(data.display().to_string());
+        arguments.extend(["--kafka".to_owned(), format!("127.0.0.1:{kafka_port}")]);
+        arguments.extend(["--http".to_owned(), format!("127.0.0.1:{http_port}")]);
+        arguments.extend(self.arguments);
+        let launch = Launch {
+            name: "weir",
+            program: self.binary,
+            arguments,
+            environment: self.environment,
+            readiness: Readiness::Line,
+            kafka_port,
+            http_port: Some(http_port),
+        };
+        Ok((launch, data, scratch))
+    }
+}
