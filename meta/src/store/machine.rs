@@ -8,7 +8,7 @@
 //! - the revision grows by exactly one with each command that writes or deletes a key, and with
 //!   each lease that takes keys away; every change of one revision carries that revision;
 //! - a key names a lease if and only if that lease lists the key;
-//! - leases that are due end before anything else is looked at, in the order of their deadlines.
+//! - leases end in the order of their deadlines.
 
 use std::{sync::Arc, time::Duration};
 
@@ -134,14 +134,14 @@ impl Machine {
             .take_while(|entry| entry.key.as_str().starts_with(&range.prefix))
     }
 
-    /// Carries out `command` at `now`; what it changed is added to `changes`.
+    /// Carries out `command` at `now`; what it changed is added to `changes`, nothing if it fails.
+    /// Leases that are due are the caller's business: [`Machine::expire`] comes first.
     pub(super) fn apply(
         &mut self,
         command: &Command,
         now: Instant,
         changes: &mut Vec<Change>,
     ) -> Result<Answer, StoreError> {
-        self.expire(now, changes);
         let mut rejected = None;
         match command {
             Command::Txn(txn) => {
@@ -243,7 +243,8 @@ impl Machine {
         Ok(())
     }
 
-    fn expire(&mut self, now: Instant, changes: &mut Vec<Change>) {
+    /// Ends the leases that are due at `now`.
+    pub(super) fn expire(&mut self, now: Instant, changes: &mut Vec<Change>) {
         while let Some((deadline, lease)) = self.deadlines.get_min().copied() {
             if deadline > now {
                 return;

@@ -40,9 +40,10 @@ impl Default for Memory {
 
 impl Inner {
     fn apply(&self, command: &Command) -> Result<Answer, StoreError> {
-        let mut changes = Vec::new();
+        let (mut changes, now) = (Vec::new(), Instant::now());
         let mut state = self.published.lock();
-        let answer = state.machine.apply(command, Instant::now(), &mut changes);
+        state.machine.expire(now, &mut changes);
+        let answer = state.machine.apply(command, now, &mut changes);
         state.record(changes);
         drop(state);
         self.published.ring();

@@ -36,6 +36,7 @@ mod watch;
 use std::time::Duration;
 
 use async_trait::async_trait;
+pub use embedded::{Embedded, OpenError};
 
 pub use entry::{Batch, Entry, Event, Key, LeaseId, Revision};
 pub use error::{Remedy, StoreError};
