@@ -2,21 +2,27 @@
 //!
 //! A record batch enters a store in a slot of a session's write-ahead log ([`journal`]), may be
 //! gathered into a sorted object, and is found again through references that a checkpoint
-//! ([`checkpoint`]) keeps. Slots and objects have one format ([`object`]). The [`reader`] turns a
+//! ([`checkpoint`]) keeps. Slots and objects have one format ([`object`]). The [`Reader`] turns a
 //! reference into record batches and checks every byte that it returns.
 //!
 //! This crate knows no Kafka request and no owner: who may write is decided by the journal's own
 //! fence and by the metadata store, which callers bring together.
 
 pub mod checkpoint;
-mod crc;
 pub mod journal;
 mod name;
 pub mod object;
-pub mod reader;
+mod part;
+mod reader;
 mod reference;
+mod store;
+#[cfg(any(test, feature = "conformance"))]
+pub mod testing;
 mod wire;
 
 pub use name::{NameError, ObjectName};
+pub use part::Part;
+pub use reader::{ReadError, Reader};
 pub use reference::{ByteRange, Reference};
+pub use store::{Store, StoreError};
 pub use wire::Malformed;

@@ -14,7 +14,7 @@ use std::fmt;
 
 use weir_ids::{SessionId, Slot};
 
-use crate::crc::crc32c;
+use weir_protocol::records::crc32c;
 
 /// The name of an object or of a file of a file journal.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -135,7 +135,9 @@ mod tests {
 
     #[test]
     fn other_text_is_refused() {
-        for text in ["", "wal", "wal/1/2", "zz/sorted/1/2", "00/sorted/x/y", "a/b/c/d", "wal/7/1.wal"] {
+        for text in
+            ["", "wal", "wal/1/2", "zz/sorted/1/2", "00/sorted/x/y", "a/b/c/d", "wal/7/1.wal"]
+        {
             assert_eq!(ObjectName::parse(text), Err(NameError(text.to_owned())), "{text}");
         }
     }

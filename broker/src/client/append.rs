@@ -124,25 +124,9 @@ pub enum AppendError {
 /// A batch that will never be accepted as it is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// The batch itself is not right.
+    /// The batch itself is not right, or not what the topic takes.
     #[error(transparent)]
-    Batch(#[from] records::BatchError),
-    /// Longer than the topic's `max.message.bytes`.
-    #[error("the batch has {len} bytes, the topic takes {max} (max.message.bytes)")]
-    TooLarge {
-        /// The batch's length.
-        len: usize,
-        /// The limit.
-        max: usize,
-    },
-    /// A timestamp too far from now (KIP-937).
-    #[error("timestamp {found} is further from the broker's time, {now}, than the topic allows")]
-    Timestamp {
-        /// The batch's.
-        found: Timestamp,
-        /// The broker's time.
-        now: Timestamp,
-    },
+    Batch(#[from] records::Rejection),
     /// A record without a key in a compacted topic.
     #[error("record {index} has no key, but the topic is compacted")]
     MissingKey {

@@ -10,6 +10,7 @@
 
 mod append;
 mod read;
+mod tail;
 
 use std::sync::Arc;
 
@@ -18,8 +19,9 @@ use weir_ids::{LeaderEpoch, NodeId, Offset, Timestamp, TopicPartition};
 
 pub use append::{Acks, Append, AppendError, Appended, Origin, Receipt, Resolver, receipt};
 pub use read::{
-    Entries, Isolation, Offsets, Read, ReadError, ReadOutcome, TailEvent, TailSink, TailSource, TimestampMatch, tail,
+    Entries, Isolation, Offsets, Read, ReadError, ReadOutcome, TailEvent, TimestampMatch,
 };
+pub use tail::{TailSink, TailSource, tail};
 
 /// One broker.
 #[async_trait]

@@ -1,7 +1,6 @@
 //! Reading.
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
 use weir_ids::{LeaderEpoch, Offset, TopicPartition};
 use weir_segment_store::Reference;
 
@@ -126,61 +125,14 @@ pub enum ReadError {
 /// News about a partition with a waiting reader.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TailEvent {
-    /// More became visible.
+    /// More became visible, or the subscription has just begun.
     Advanced {
-        /// Where.
-        partition: TopicPartition,
         /// Its offsets now.
         offsets: Offsets,
-        /// How many bytes of records this subscription has seen become durable in the partition
-        /// since it began.
+        /// How many bytes of records have become durable since this owner opened the partition:
+        /// the difference of two events is what lies between them.
         bytes: u64,
     },
-    /// This broker no longer owns the partition; the subscription has ended.
-    Lost(TopicPartition),
-}
-
-/// A stream of [`TailEvent`]s. Events of one partition may be merged when the reader is slow: the
-/// newest stands for all.
-pub struct TailSource {
-    /// Asks for news of a partition from now on (`true`), or no more (`false`).
-    interest: mpsc::Sender<(TopicPartition, bool)>,
-    /// The news.
-    events: mpsc::Receiver<Vec<TailEvent>>,
-}
-
-/// A broker's end of a [`TailSource`].
-pub struct TailSink {
-    /// What the reader asks for, in order.
-    pub interest: mpsc::Receiver<(TopicPartition, bool)>,
-    /// Where news goes.
-    pub events: mpsc::Sender<Vec<TailEvent>>,
-}
-
-/// How many requests and how many batches of news may wait in a [`TailSource`].
-const TAIL_QUEUE: usize = 1024;
-
-/// The two ends of a stream of news.
-pub fn tail() -> (TailSink, TailSource) {
-    let (ask, interest) = mpsc::channel(TAIL_QUEUE);
-    let (events, news) = mpsc::channel(TAIL_QUEUE);
-    (TailSink { interest, events }, TailSource { interest: ask, events: news })
-}
-
-impl TailSource {
-    /// Asks for news of `partition`. The first event tells its offsets as they are now, so that
-    /// nothing is missed between a read and the subscription.
-    pub async fn subscribe(&self, partition: TopicPartition) {
-        let _ = self.interest.send((partition, true)).await;
-    }
-
-    /// Asks for no more news of `partition`.
-    pub async fn unsubscribe(&self, partition: TopicPartition) {
-        let _ = self.interest.send((partition, false)).await;
-    }
-
-    /// The next news; `None` when the broker is gone.
-    pub async fn next(&mut self) -> Option<Vec<TailEvent>> {
-        self.events.recv().await
-    }
+    /// This broker does not own the partition, or no longer; the subscription has ended.
+    Lost,
 }

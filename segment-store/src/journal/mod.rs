@@ -1,1 +1,171 @@
 //! Write-ahead logs.
+//!
+//! A broker session has one log for all its partitions. It is a row of *slots*, each the body of an
+//! object ([`crate::object`]), numbered from 1 without gaps. A [`Writer`] adds slots; from the moment
+//! that an append is answered, every later [`Journal::seal`] finds the slot. Sealing ends a session:
+//! once it has answered, no slot of that session can become durable any more.
+//!
+//! Invariants, which [`conformance`] checks of every implementation:
+//! - Answers come in the order of the slots; slot *n* is answered only when all up to *n* are durable.
+//! - What a seal reports is a prefix of what was submitted and holds all that was answered.
+//! - A second seal of the same session reports the same.
+
+pub mod file;
+
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+use weir_ids::{SessionId, Slot};
+
+pub use file::{FileJournal, FileJournalSettings};
+
+use crate::{ObjectName, object};
+
+/// The logs of all sessions in one store.
+#[async_trait]
+pub trait Journal: Send + Sync {
+    /// Opens the log of a new session. Nothing of that session may exist.
+    async fn open(&self, session: SessionId) -> Result<Box<dyn Writer>, Error>;
+
+    /// Ends `session`: afterwards nothing more of it can become durable. Reports the slots from
+    /// `from` on; below it, nothing is looked at. A session that never wrote is ended at slot 1.
+    async fn seal(&self, session: SessionId, from: Slot) -> Result<Sealed, Error>;
+
+    /// Deletes what lies wholly below `below`, except what `keep` names. Repeating it is harmless.
+    async fn trim(
+        &self,
+        session: SessionId,
+        below: Slot,
+        keep: &(dyn for<'a> Fn(&'a ObjectName) -> bool + Sync),
+    ) -> Result<(), Error>;
+
+    /// The sessions of which the store holds anything.
+    async fn sessions(&self) -> Result<Vec<SessionId>, Error>;
+}
+
+/// The one writer of a session's log.
+pub trait Writer: Send {
+    /// Submits the body of the next slot, which is one above the last. The answer comes when it and
+    /// all before it are durable. After an error nothing later succeeds, except after
+    /// [`Error::NoSpace`], which the writer waits out by itself and never answers.
+    fn append(
+        &mut self,
+        slot: Slot,
+        body: object::Body,
+    ) -> BoxFuture<'static, Result<Written, Error>>;
+
+    /// What keeps the log from taking writes at the moment, if anything does.
+    fn trouble(&self) -> tokio::sync::watch::Receiver<Option<String>>;
+}
+
+/// A slot that is durable.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// Which.
+    pub slot: Slot,
+    /// The object or file that holds it.
+    pub object: ObjectName,
+    /// Where in it the slot's body begins.
+    pub origin: u64,
+    /// What it holds.
+    pub chunks: Vec<object::Chunk>,
+}
+
+/// The end of a session.
+#[derive(Debug)]
+pub struct Sealed {
+    /// The first slot that does not exist and never will.
+    pub end: Slot,
+    /// The slots from the asked one on, in order.
+    pub slots: Vec<StoredSlot>,
+}
+
+/// A slot as recovery reads it: indexes, no records.
+#[derive(Clone, Debug)]
+pub struct StoredSlot {
+    /// Which.
+    pub slot: Slot,
+    /// The object or file that holds it.
+    pub object: ObjectName,
+    /// Where in it the slot's body begins.
+    pub origin: u64,
+    /// What it holds, with an entry a batch.
+    pub chunks: Vec<(object::Chunk, Vec<object::BatchEntry>)>,
+}
+
+/// What went wrong with a log. [`Error::advice`] says what to do about it.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The session has been ended by somebody else: this writer may never write again.
+    #[error("session {0} has been ended")]
+    Fenced(SessionId),
+    /// A log of this session exists already.
+    #[error("a log of session {0} exists already")]
+    Exists(SessionId),
+    /// No room on the device.
+    #[error("no space left for {path}")]
+    NoSpace {
+        /// The file that could not grow.
+        path: String,
+    },
+    /// Stored bytes that were durable are not what was written.
+    #[error("{path} is corrupt at byte {at}: {what}")]
+    Corrupt {
+        /// The file or object.
+        path: String,
+        /// Where in it.
+        at: u64,
+        /// What is wrong.
+        what: String,
+    },
+    /// A newer Weir wrote it.
+    #[error("{path} has format version {version}; this Weir understands 1: start a newer one")]
+    NewerVersion {
+        /// The file or object.
+        path: String,
+        /// Its version.
+        version: u32,
+    },
+    /// The device or store failed.
+    #[error("{path}: {what}")]
+    Io {
+        /// The file or object.
+        path: String,
+        /// What the system said.
+        what: String,
+    },
+}
+
+/// What to do about an error.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Advice {
+    /// Try again: it may heal.
+    Retry,
+    /// Drop the session and open a new one.
+    Reopen,
+    /// Stop and tell a person.
+    Stop,
+}
+
+impl Error {
+    /// What to do about it.
+    pub fn advice(&self) -> Advice {
+        match self {
+            Self::NoSpace { .. } => Advice::Retry,
+            Self::Fenced(_) | Self::Exists(_) => Advice::Reopen,
+            Self::Corrupt { .. } | Self::NewerVersion { .. } | Self::Io { .. } => Advice::Stop,
+        }
+    }
+
+    pub(crate) fn io(path: &std::path::Path, error: &std::io::Error) -> Self {
+        let path = path.display().to_string();
+        match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                Self::NoSpace { path }
+            }
+            _ => Self::Io { path, what: error.to_string() },
+        }
+    }
+}

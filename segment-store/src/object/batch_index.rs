@@ -15,12 +15,10 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use weir_ids::{Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
+use weir_protocol::records::{BatchHeader, crc32c};
 
 use super::{Error, checked};
-use crate::{
-    crc::crc32c,
-    wire::{Cursor, Malformed, put_signed, put_varint},
-};
+use crate::wire::{Cursor, Malformed, put_signed, put_varint};
 
 /// Marks of a batch that recovery needs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -72,6 +70,30 @@ pub struct BatchEntry {
     pub producer: Option<ProducerMark>,
     /// Its marks.
     pub flags: BatchFlags,
+}
+
+impl From<&BatchHeader> for BatchEntry {
+    fn from(header: &BatchHeader) -> Self {
+        let mut flags = BatchFlags::default();
+        if header.attributes.is_transactional() {
+            flags = flags.with(BatchFlags::TRANSACTIONAL);
+        }
+        if header.attributes.is_control() {
+            flags = flags.with(BatchFlags::CONTROL);
+        }
+        Self {
+            base: header.base_offset,
+            last: header.last_offset(),
+            bytes: u32::try_from(header.size()).unwrap_or(u32::MAX),
+            max_timestamp: header.max_timestamp,
+            producer: header.has_producer().then_some(ProducerMark {
+                id: header.producer_id,
+                epoch: header.producer_epoch,
+                first_sequence: header.base_sequence,
+            }),
+            flags,
+        }
+    }
 }
 
 impl BatchEntry {
@@ -146,7 +168,7 @@ fn encode_producers(to: &mut BytesMut, batches: &[BatchEntry]) {
 ///
 /// # Errors
 /// When the bytes are rotten. Never panics, never allocates more than in proportion to `bytes`.
-pub fn decode(bytes: &[u8]) -> Result<Vec<BatchEntry>, Error> {
+pub(super) fn decode(bytes: &[u8]) -> Result<Vec<BatchEntry>, Error> {
     let content = checked(bytes, "batch index")?;
     columns(&mut Cursor::new(content))
         .map_err(|error| Error::Malformed { part: "batch index", error })

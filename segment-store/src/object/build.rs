@@ -7,10 +7,9 @@ use super::{
     BatchEntry, Chunk, HEADER_BYTES, Header, batch_index, directory,
     frame::{FOOTER_BYTES, Footer},
 };
-use crate::{
-    ByteRange,
-    crc::{Part, Sum},
-};
+use weir_protocol::records::Crc32c;
+
+use crate::{ByteRange, Part};
 
 /// The batches of one partition and leader epoch, in the order of their offsets.
 pub struct ChunkSource {
@@ -40,17 +39,17 @@ pub struct Builder {
     indexes: BytesMut,
     chunks: Vec<Chunk>,
     data_len: u64,
-    sum: Sum,
+    sum: Crc32c,
 }
 
 impl Builder {
     /// Begins a body.
     pub fn new(header: &Header) -> Self {
         let header = header.encode();
-        let mut sum = Sum::default();
-        sum.add(&header);
+        let mut sum = Crc32c::new();
+        sum.update(&header);
         Self {
-            parts: vec![Part::unsummed(header)],
+            parts: vec![Part::Bytes(header)],
             indexes: BytesMut::new(),
             chunks: Vec::new(),
             data_len: HEADER_BYTES as u64,
@@ -67,7 +66,7 @@ impl Builder {
         let (first, last) = (source.batches.first(), source.batches.last());
         let (first, last) = first.zip(last).expect("a chunk has a batch");
         let len: u64 = source.batches.iter().map(|batch| u64::from(batch.bytes)).sum();
-        let part_len: u64 = source.parts.iter().map(|part| part.bytes.len() as u64).sum();
+        let part_len: u64 = source.parts.iter().map(|part| part.len() as u64).sum();
         assert_eq!(len, part_len, "index entries and bytes of {} disagree", source.partition);
         let len = u32::try_from(len).expect("a chunk is smaller than 4 GiB");
         let index = batch_index::encode(&source.batches);
@@ -84,7 +83,7 @@ impl Builder {
         self.indexes.extend_from_slice(&index);
         self.data_len += u64::from(len);
         for part in source.parts {
-            self.sum.add_part(&part);
+            part.sum_into(&mut self.sum);
             self.parts.push(part);
         }
     }
@@ -110,11 +109,11 @@ impl Builder {
         Footer {
             directory_at,
             directory_len: directory.len() as u32,
-            data_crc: self.sum.value(),
+            data_crc: self.sum.finish(),
             body_len,
         }
         .put(&mut end);
-        self.parts.push(Part::unsummed(end.freeze()));
+        self.parts.push(Part::Bytes(end.freeze()));
         for chunk in &mut self.chunks {
             chunk.index.at += self.data_len;
         }

@@ -4,6 +4,7 @@
 use bytes::{BufMut, BytesMut};
 use uuid::Uuid;
 use weir_ids::{LeaderEpoch, Offset, PartitionIndex, Timestamp, TopicId, TopicPartition};
+use weir_protocol::records::crc32c;
 
 use super::{
     Error, FOOTER_BYTES,
@@ -13,7 +14,6 @@ use super::{
 };
 use crate::{
     ByteRange, ObjectName, Reference,
-    crc::crc32c,
     wire::{Cursor, Malformed, put_signed, put_varint},
 };
 

@@ -3,12 +3,10 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use uuid::Uuid;
 use weir_ids::SessionId;
+use weir_protocol::records::crc32c;
 
 use super::{Error, checked};
-use crate::{
-    crc::crc32c,
-    wire::{Cursor, Malformed},
-};
+use crate::wire::{Cursor, Malformed};
 
 /// Bytes of the header.
 pub const HEADER_BYTES: usize = 64;

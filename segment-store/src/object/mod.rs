@@ -32,10 +32,13 @@ mod frame;
 
 pub use batch_index::{BatchEntry, BatchFlags, ProducerMark};
 pub use build::{Body, Builder, ChunkSource};
+pub(crate) use directory::batches_of;
 pub use directory::{Chunk, Directory};
 pub use frame::{FOOTER_BYTES, HEADER_BYTES, Header, Kind};
 
-use crate::{Malformed, crc::crc32c};
+use weir_protocol::records::crc32c;
+
+use crate::Malformed;
 
 /// Why a stored object can't be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

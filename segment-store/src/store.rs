@@ -1,0 +1,177 @@
+//! The store as the rest of this crate sees it: whole objects created once, ranges read, objects
+//! deleted; and the files of a local write-ahead log beside them.
+
+use std::{path::PathBuf, sync::Arc};
+
+use bytes::{Bytes, BytesMut};
+use object_store::{
+    GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
+    path::Path as StorePath,
+};
+use weir_runtime::blocking;
+
+use crate::{ByteRange, ObjectName, Part};
+
+/// Where objects are. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    objects: Arc<dyn ObjectStore>,
+    /// The directory above `wal/`, if write-ahead logs are local files.
+    local: Option<Arc<PathBuf>>,
+}
+
+/// What went wrong with the store.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// There is no such object.
+    #[error("{0} is not in the store")]
+    NotFound(String),
+    /// An object of this name exists already.
+    #[error("{0} is in the store already")]
+    Exists(String),
+    /// No room.
+    #[error("no space left for {0}")]
+    NoSpace(String),
+    /// The object is shorter than what refers to it.
+    #[error("{name} has only {len} bytes, but bytes up to {end} are referred to")]
+    Short {
+        /// The object.
+        name: String,
+        /// How many bytes came.
+        len: u64,
+        /// Where the range ends.
+        end: u64,
+    },
+    /// The store failed; trying again may help.
+    #[error("{name}: {what}")]
+    Failed {
+        /// The object.
+        name: String,
+        /// What the store said.
+        what: String,
+    },
+}
+
+impl Store {
+    /// Objects in `objects`, logs of file journals below `local`.
+    pub fn new(objects: Arc<dyn ObjectStore>, local: Option<PathBuf>) -> Self {
+        Self { objects, local: local.map(Arc::new) }
+    }
+
+    /// Objects in a local directory, which must exist; every create is durable when it returns.
+    ///
+    /// # Errors
+    /// When the directory can't be used.
+    pub fn local(objects: &std::path::Path, local: PathBuf) -> Result<Self, StoreError> {
+        let store = object_store::local::LocalFileSystem::new_with_prefix(objects)
+            .map_err(|error| failed(&objects.display().to_string(), &error))?
+            .with_fsync(true);
+        Ok(Self::new(Arc::new(store), Some(local)))
+    }
+
+    /// Creates an object. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] if there is one of this name, which may be what an earlier, unclear
+    /// attempt of the same caller left.
+    pub async fn create(&self, name: ObjectName, parts: &[Part]) -> Result<(), StoreError> {
+        let text = name.to_string();
+        let mut pieces = Vec::with_capacity(parts.len() * 2);
+        parts.iter().for_each(|part| part.pieces(|piece| pieces.push(piece.clone())));
+        let payload: PutPayload = pieces.into_iter().collect();
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        let put = self.objects.put_opts(&StorePath::from(text.as_str()), payload, options).await;
+        put.map(drop).map_err(|error| failed(&text, &error))
+    }
+
+    /// A whole object.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn get(&self, name: ObjectName) -> Result<Bytes, StoreError> {
+        let text = name.to_string();
+        let got = self.objects.get(&StorePath::from(text.as_str())).await;
+        let got = got.map_err(|error| failed(&text, &error))?;
+        got.bytes().await.map_err(|error| failed(&text, &error))
+    }
+
+    /// A piece of an object, whole.
+    ///
+    /// # Errors
+    /// When it can't be read or the object is shorter.
+    pub async fn get_range(&self, name: ObjectName, range: ByteRange) -> Result<Bytes, StoreError> {
+        let text = name.to_string();
+        let end = range.at + u64::from(range.len);
+        let bytes = match (&self.local, name) {
+            (Some(root), ObjectName::WalFile { .. }) => {
+                let path = root.join(&text);
+                blocking(move || read_file(&path, range)).await.map_err(|error| {
+                    match error.kind() {
+                        std::io::ErrorKind::NotFound => StoreError::NotFound(text.clone()),
+                        _ => StoreError::Failed { name: text.clone(), what: error.to_string() },
+                    }
+                })?
+            }
+            _ => {
+                let bounded = GetRange::Bounded(range.at..end);
+                let options = GetOptions { range: Some(bounded), ..GetOptions::default() };
+                let path = StorePath::from(text.as_str());
+                let got = self.objects.get_opts(&path, options).await;
+                let got = got.map_err(|error| failed(&text, &error))?;
+                got.bytes().await.map_err(|error| failed(&text, &error))?
+            }
+        };
+        if bytes.len() == range.len as usize {
+            return Ok(bytes);
+        }
+        Err(StoreError::Short { name: text, len: range.at + bytes.len() as u64, end })
+    }
+
+    /// Deletes an object; one that is not there is fine.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn delete(&self, name: ObjectName) -> Result<(), StoreError> {
+        let text = name.to_string();
+        match self.objects.delete(&StorePath::from(text.as_str())).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(failed(&text, &error)),
+        }
+    }
+}
+
+fn read_file(path: &std::path::Path, range: ByteRange) -> std::io::Result<Bytes> {
+    use std::os::unix::fs::FileExt;
+    let file = std::fs::File::open(path)?;
+    let mut bytes = BytesMut::zeroed(range.len as usize);
+    let mut read = 0;
+    while read < bytes.len() {
+        match file.read_at(&mut bytes[read..], range.at + read as u64) {
+            Ok(0) => break,
+            Ok(count) => read += count,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(read);
+    Ok(bytes.freeze())
+}
+
+fn failed(name: &str, error: &object_store::Error) -> StoreError {
+    let name = name.to_owned();
+    match error {
+        object_store::Error::NotFound { .. } => StoreError::NotFound(name),
+        object_store::Error::AlreadyExists { .. } => StoreError::Exists(name),
+        other if is_no_space(other) => StoreError::NoSpace(name),
+        other => StoreError::Failed { name, what: other.to_string() },
+    }
+}
+
+/// Whether somewhere below lies the operating system's "no space".
+fn is_no_space(error: &(dyn std::error::Error + 'static)) -> bool {
+    let full = error.downcast_ref::<std::io::Error>().is_some_and(|error| {
+        let kind = error.kind();
+        kind == std::io::ErrorKind::StorageFull || kind == std::io::ErrorKind::QuotaExceeded
+    });
+    full || error.source().is_some_and(is_no_space)
+}
