@@ -377,6 +377,12 @@ impl Batch {
         Ok(Self { header, bytes: bytes.split_to(header.size()) })
     }
 
+    /// A batch whose header was written, not read.
+    pub(super) fn assembled(header: BatchHeader, bytes: Bytes) -> Self {
+        debug_assert_eq!(header.size(), bytes.len());
+        Self { header, bytes }
+    }
+
     /// The fields.
     #[must_use]
     pub fn header(&self) -> &BatchHeader {

@@ -30,14 +30,28 @@
 //! search them; only compaction, time look-ups and tools iterate over records.
 
 pub mod batch;
+pub mod builder;
+pub mod compression;
+pub mod control;
 pub mod crc;
+pub mod inspect;
+pub mod iter;
 pub mod patch;
+pub mod record;
+pub mod search;
 mod split;
 pub mod validate;
+mod varint;
 
 pub use batch::{Attributes, Batch, BatchHeader, Compression, TimestampType, VerifiedBatch};
+pub use builder::BatchBuilder;
+pub use control::{EndTransaction, Marker};
 pub use crc::{Crc32c, crc32c};
+pub use inspect::RecordRules;
+pub use iter::Records;
 pub use patch::{PatchedBatch, Patcher};
+pub use record::{Headers, Record};
+pub use search::Found;
 pub use split::split;
 pub use validate::{ProduceRules, Rejection, validate_produced};
 

@@ -2,6 +2,7 @@
 //!
 //! All of it is read from the header, plus one CRC pass: records are neither decompressed nor
 //! walked here (a lying count costs the liar's own consumers, nobody else).
+//! Topics that ask something of every record go on to [`inspect`](super::inspect).
 //!
 //! The checks and their order are those of Kafka's `UnifiedLog.analyzeAndValidateRecords` and
 //! `LogValidator`, so that the same bad batch gets the same error from us.
