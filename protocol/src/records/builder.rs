@@ -4,8 +4,8 @@
 use bytes::Bytes;
 use weir_ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
 
-use super::batch::{Attributes, Batch, BatchHeader, Compression, HEADER_BYTES, PREFIX_BYTES};
-use super::batch::{VerifiedBatch, at};
+use super::attributes::{Attributes, Compression};
+use super::batch::{Batch, BatchHeader, HEADER_BYTES, PREFIX_BYTES, VerifiedBatch, at};
 use super::compression;
 use super::crc::crc32c;
 use super::record::{self, Parts, Record};

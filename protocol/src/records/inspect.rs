@@ -6,6 +6,7 @@ use weir_ids::Timestamp;
 
 use super::batch::Batch;
 use super::iter;
+use crate::ErrorCode;
 
 /// Faults beyond this many are not listed: the client has to mend its code, not a record.
 pub const MAX_UNFIT: usize = 100;
@@ -30,10 +31,10 @@ impl RecordRules {
 /// What a record lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Lack {
-    /// INVALID_RECORD.
+    /// What compaction goes by.
     #[error("a compacted topic takes no record without a key")]
     Key,
-    /// INVALID_TIMESTAMP.
+    /// A time that is allowed.
     #[error("timestamp {timestamp} is outside the allowed span from {from} to {to}")]
     Timestamp {
         /// The record's.
@@ -57,14 +58,31 @@ pub struct Unfit {
 /// Why the records of a batch are refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// INVALID_RECORD. They cannot be read, or hold more than may be decompressed.
+    /// They cannot be read, or hold more than may be decompressed.
     #[error(transparent)]
     Unreadable(#[from] iter::Error),
-    /// INVALID_RECORD or INVALID_TIMESTAMP, by the first of them. At most [`MAX_UNFIT`], at least
-    /// one.
-    #[error("{} or more records do not fit the topic, the first is record {}: {}",
-        .0.len(), .0[0].index, .0[0].lack)]
-    Unfit(Vec<Unfit>),
+    /// Some do not fit. At most [`MAX_UNFIT`] are listed.
+    #[error("record {} does not fit the topic, nor do {} others: {}", .first.index, .others.len(),
+        .first.lack)]
+    Unfit {
+        /// The first of them.
+        first: Unfit,
+        /// The others, in order.
+        others: Vec<Unfit>,
+    },
+}
+
+impl Error {
+    /// What a Produce response says of it. As with Kafka, the first record decides.
+    #[must_use]
+    pub fn error_code(&self) -> ErrorCode {
+        match self {
+            Self::Unfit { first: Unfit { lack: Lack::Timestamp { .. }, .. }, .. } => {
+                ErrorCode::INVALID_TIMESTAMP
+            }
+            Self::Unfit { .. } | Self::Unreadable(_) => ErrorCode::INVALID_RECORD,
+        }
+    }
 }
 
 impl Batch {
@@ -86,7 +104,11 @@ impl Batch {
                 }
             }
         }
-        if unfit.is_empty() { Ok(()) } else { Err(Error::Unfit(unfit)) }
+        let mut unfit = unfit.into_iter();
+        match unfit.next() {
+            None => Ok(()),
+            Some(first) => Err(Error::Unfit { first, others: unfit.collect() }),
+        }
     }
 }
 

@@ -6,7 +6,8 @@
 use bytes::Bytes;
 use weir_ids::{Offset, Timestamp};
 
-use super::batch::{Batch, BatchHeader, TimestampType};
+use super::attributes::TimestampType;
+use super::batch::{Batch, BatchHeader};
 use super::compression;
 use super::record::{self, Fault, Record};
 
@@ -59,7 +60,7 @@ impl Batch {
     /// # Errors
     /// If the block cannot be decompressed. What is wrong with single records is reported in their
     /// place, and ends the walk.
-    pub fn records(&self, max_bytes: usize) -> Result<Records, Error> {
+    pub fn records(&self, max_bytes: usize) -> Result<RecordIter, Error> {
         let header = *self.header();
         let base_offset = header.base_offset;
         let attributes = header.attributes;
@@ -68,18 +69,18 @@ impl Batch {
             .ok_or(Error::UnknownCodec { base_offset, id: attributes.codec_id() })?;
         let block = compression::decompress(codec, &self.payload(), max_bytes)
             .map_err(|source| Error::Compression { base_offset, source })?;
-        Ok(Records { block, walk: Walk::new(header) })
+        Ok(RecordIter { block, walk: Walk::new(header) })
     }
 }
 
 /// The records of one batch, slices of its decompressed block.
 #[derive(Clone, Debug)]
-pub struct Records {
+pub struct RecordIter {
     block: Bytes,
     walk: Walk,
 }
 
-impl Records {
+impl RecordIter {
     /// The next record's place alone; its key, value and headers are not looked at.
     pub(super) fn next_place(&mut self) -> Option<Result<Place, Error>> {
         let next = self.walk.next(&self.block, |mut body| {
@@ -90,7 +91,7 @@ impl Records {
     }
 }
 
-impl Iterator for Records {
+impl Iterator for RecordIter {
     type Item = Result<Record, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -29,6 +29,7 @@
 //! The broker and the coordinator validate, patch and build; readers split stored ranges and
 //! search them; only compaction, time look-ups and tools iterate over records.
 
+mod attributes;
 pub mod batch;
 pub mod builder;
 pub mod compression;
@@ -43,12 +44,13 @@ mod split;
 pub mod validate;
 mod varint;
 
-pub use batch::{Attributes, Batch, BatchHeader, Compression, TimestampType, VerifiedBatch};
+pub use attributes::{Attributes, Compression, TimestampType};
+pub use batch::{Batch, BatchHeader, VerifiedBatch};
 pub use builder::BatchBuilder;
 pub use control::{EndTransaction, Marker};
 pub use crc::{Crc32c, crc32c};
 pub use inspect::RecordRules;
-pub use iter::Records;
+pub use iter::RecordIter;
 pub use patch::{PatchedBatch, Patcher};
 pub use record::{Headers, Record};
 pub use search::Found;

@@ -3,7 +3,8 @@
 
 use weir_ids::{Offset, Timestamp};
 
-use super::batch::{Batch, TimestampType};
+use super::attributes::TimestampType;
+use super::batch::Batch;
 use super::iter::{Error, Place};
 
 /// A record that was looked for.

@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use weir_ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
 
-use super::batch::{self, Attributes, Batch, BatchHeader, Compression, HEADER_BYTES};
+use super::batch::{self, HEADER_BYTES};
 use super::crc::{COMBINE_MIN_BYTES, Crc32c, crc32c};
 use super::*;
+use crate::ErrorCode;
 
 const RULES: ProduceRules = ProduceRules { max_batch_bytes: 1 << 20, zstd: true, timestamps: None };
 
@@ -163,6 +164,52 @@ fn what_a_client_may_not_claim_is_refused() {
         rejection(|h| h.producer_id = ProducerId(5)),
         Rejection::Producer { producer_id: 5, epoch: -1, sequence: -1 }
     );
+}
+
+#[test]
+fn refusals_map_to_the_codes_that_kafka_answers() {
+    let code = |bytes| validate_produced(bytes, &RULES).unwrap_err().error_code();
+    let mut damaged = produced(|_| ()).to_vec();
+    damaged[100] ^= 1;
+    assert_eq!(code(damaged.into()), ErrorCode::CORRUPT_MESSAGE);
+    assert_eq!(code(produced(|_| ()).slice(..99)), ErrorCode::CORRUPT_MESSAGE);
+    assert_eq!(code(Bytes::new()), ErrorCode::INVALID_RECORD);
+    assert_eq!(code(produced(|h| h.record_count = 9)), ErrorCode::INVALID_RECORD);
+    let codec = produced(|h| h.attributes = Attributes(7));
+    assert_eq!(code(codec), ErrorCode::UNSUPPORTED_COMPRESSION_TYPE);
+    let timed = produced(|h| h.attributes = h.attributes.with_log_append_time());
+    assert_eq!(code(timed), ErrorCode::INVALID_TIMESTAMP);
+    let tight = ProduceRules { max_batch_bytes: 100, ..RULES };
+    let large = validate_produced(produced(|_| ()), &tight).unwrap_err();
+    assert_eq!(large.error_code(), ErrorCode::MESSAGE_TOO_LARGE);
+}
+
+#[test]
+fn records_are_held_against_their_topic() {
+    let mut builder = BatchBuilder::new().compression(Compression::Lz4);
+    for i in 0..300 {
+        let key = (i % 2 == 0).then_some(&b"key"[..]);
+        builder.push(Timestamp(i), key, None, &[]).unwrap();
+    }
+    let batch = builder.build().unwrap();
+    let inspect = |keys, timestamps| {
+        batch.inspect(&RecordRules { keys, timestamps }, 1 << 20).map_err(|error| {
+            let code = error.error_code();
+            match error {
+                inspect::Error::Unfit { first, others } => (first.index, others.len(), code),
+                inspect::Error::Unreadable(error) => panic!("{error}"),
+            }
+        })
+    };
+    assert_eq!(inspect(false, None), Ok(()));
+    assert_eq!(inspect(false, Some((Timestamp(0), Timestamp(299)))), Ok(()));
+    assert_eq!(inspect(true, None), Err((1, 99, ErrorCode::INVALID_RECORD)));
+    let late = Some((Timestamp(3), Timestamp(299)));
+    assert_eq!(inspect(false, late), Err((0, 2, ErrorCode::INVALID_TIMESTAMP)));
+
+    let capped = batch.inspect(&RecordRules { keys: true, timestamps: None }, 100).unwrap_err();
+    assert!(matches!(capped, inspect::Error::Unreadable(_)), "{capped}");
+    assert_eq!(capped.error_code(), ErrorCode::INVALID_RECORD);
 }
 
 #[test]

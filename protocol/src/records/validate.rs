@@ -10,8 +10,9 @@
 use bytes::Bytes;
 use weir_ids::Timestamp;
 
-use super::batch::{self, Attributes, Batch, Compression, CrcMismatch, TimestampType};
-use super::batch::{BatchHeader, HEADER_BYTES, VerifiedBatch};
+use super::attributes::{Attributes, Compression, TimestampType};
+use super::batch::{self, Batch, BatchHeader, CrcMismatch, HEADER_BYTES, VerifiedBatch};
+use crate::ErrorCode;
 
 /// A record cannot be shorter: seven one-byte numbers.
 pub(super) const SMALLEST_RECORD_BYTES: usize = 7;
@@ -28,32 +29,32 @@ pub struct ProduceRules {
     pub timestamps: Option<(Timestamp, Timestamp)>,
 }
 
-/// Why a broker refuses a client's batch. Each variant names the Kafka error that it maps to.
-/// None of them goes away by trying again with the same bytes.
+/// Why a broker refuses a client's batch. None of them goes away by trying again with the same
+/// bytes, but for bytes that were damaged on their way ([`ErrorCode::CORRUPT_MESSAGE`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// INVALID_RECORD.
+    /// Nothing at all.
     #[error("no record batch where exactly one is expected")]
     NoBatch,
-    /// INVALID_RECORD.
+    /// More than the one batch that Produce 3 and above may carry.
     #[error("{trailing} bytes follow the record batch, but exactly one batch is expected")]
     SeveralBatches {
         /// The bytes after the first batch.
         trailing: usize,
     },
-    /// INVALID_RECORD.
+    /// A format from before Kafka 0.11.
     #[error("record batch has magic {magic}, but only magic 2 is accepted")]
     UnsupportedMagic {
         /// The magic byte.
         magic: i8,
     },
-    /// CORRUPT_MESSAGE.
+    /// Not one whole batch.
     #[error("record batch is cut or its length is wrong: {0}")]
     Malformed(batch::Error),
-    /// CORRUPT_MESSAGE.
+    /// The bytes are not those that the producer summed.
     #[error(transparent)]
     Crc(#[from] CrcMismatch),
-    /// MESSAGE_TOO_LARGE.
+    /// Beyond what the topic takes.
     #[error("record batch of {bytes} bytes is larger than max.message.bytes, {max_bytes}")]
     TooLarge {
         /// The batch's size.
@@ -61,19 +62,19 @@ pub enum Rejection {
         /// The topic's limit.
         max_bytes: usize,
     },
-    /// UNSUPPORTED_COMPRESSION_TYPE.
+    /// A codec that Kafka does not have.
     #[error("compression codec {id} is not known")]
     UnknownCodec {
         /// The codec's number.
         id: u8,
     },
-    /// UNSUPPORTED_COMPRESSION_TYPE.
+    /// zstd in a request that must not carry it (KIP-110).
     #[error("zstd needs produce version 7 or above: upgrade the client or choose another codec")]
     ZstdTooOld,
-    /// INVALID_RECORD.
+    /// Offsets are the broker's to give.
     #[error("record batch from a client must have base offset 0, not {0}")]
     BaseOffset(i64),
-    /// INVALID_RECORD.
+    /// Not as many records as offsets.
     #[error("record count {count} does not fit last offset delta {last_offset_delta}")]
     Count {
         /// The record count.
@@ -81,7 +82,7 @@ pub enum Rejection {
         /// The last offset delta, to be the count less one.
         last_offset_delta: i32,
     },
-    /// INVALID_RECORD.
+    /// More records than could lie in the bytes.
     #[error("{count} records cannot lie in {payload_bytes} bytes")]
     CountBeyondPayload {
         /// The record count.
@@ -89,13 +90,13 @@ pub enum Rejection {
         /// The bytes after the header.
         payload_bytes: usize,
     },
-    /// INVALID_RECORD.
+    /// Transaction markers are the broker's to write.
     #[error("clients may not write control batches")]
     Control,
-    /// INVALID_RECORD.
+    /// Delete horizons are compaction's to set.
     #[error("clients may not set a delete horizon")]
     DeleteHorizon,
-    /// INVALID_RECORD.
+    /// Half an idempotent producer.
     #[error("producer id {producer_id} without a valid epoch and sequence: {epoch}, {sequence}")]
     Producer {
         /// The producer id.
@@ -105,13 +106,13 @@ pub enum Rejection {
         /// The base sequence.
         sequence: i32,
     },
-    /// INVALID_RECORD.
+    /// Only a producer with an id can be in a transaction.
     #[error("transactional record batch without a producer id")]
     TransactionalWithoutProducer,
-    /// INVALID_TIMESTAMP.
+    /// The time of the append is the broker's to set.
     #[error("clients may not set the timestamp type to LogAppendTime")]
     LogAppendTime,
-    /// INVALID_TIMESTAMP.
+    /// Too old or too far ahead.
     #[error("maximal timestamp {timestamp} is outside the allowed span from {from} to {to}")]
     Timestamp {
         /// The batch's maximal timestamp.
@@ -121,6 +122,29 @@ pub enum Rejection {
         /// The largest allowed.
         to: Timestamp,
     },
+}
+
+impl Rejection {
+    /// What a Produce response says of it.
+    #[must_use]
+    pub fn error_code(&self) -> ErrorCode {
+        match self {
+            Self::Malformed(_) | Self::Crc(_) => ErrorCode::CORRUPT_MESSAGE,
+            Self::TooLarge { .. } => ErrorCode::MESSAGE_TOO_LARGE,
+            Self::UnknownCodec { .. } | Self::ZstdTooOld => ErrorCode::UNSUPPORTED_COMPRESSION_TYPE,
+            Self::LogAppendTime | Self::Timestamp { .. } => ErrorCode::INVALID_TIMESTAMP,
+            Self::NoBatch
+            | Self::SeveralBatches { .. }
+            | Self::UnsupportedMagic { .. }
+            | Self::BaseOffset(_)
+            | Self::Count { .. }
+            | Self::CountBeyondPayload { .. }
+            | Self::Control
+            | Self::DeleteHorizon
+            | Self::Producer { .. }
+            | Self::TransactionalWithoutProducer => ErrorCode::INVALID_RECORD,
+        }
+    }
 }
 
 impl From<batch::Error> for Rejection {

@@ -11,12 +11,14 @@
 //! or bare.
 
 mod snappy;
+#[cfg(test)]
+mod tests;
 
 use std::io::{self, Read, Write};
 
 use bytes::Bytes;
 
-use super::batch::Compression;
+use super::attributes::Compression;
 
 /// The buffer of a decoder starts with this many bytes and doubles from there.
 const FIRST_STEP_BYTES: usize = 4096;
