@@ -7,6 +7,7 @@
 
 pub use weir_test_cache as cache;
 
+mod admin;
 mod kafka;
 mod ports;
 mod process;
@@ -15,8 +16,9 @@ pub mod wait;
 mod weir;
 pub mod wire;
 
+pub use admin::Admin;
 pub use kafka::Kafka;
 pub use ports::free_port;
-pub use process::{Process, Usage};
+pub use process::{Input, Process, Usage};
 pub use server::{Server, server_under_test};
 pub use weir::Weir;

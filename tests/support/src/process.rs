@@ -31,6 +31,17 @@ pub struct Usage {
     pub threads: u64,
 }
 
+/// What a child reads from its standard input.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// Nothing.
+    Empty,
+    /// A file.
+    File(&'a Path),
+    /// Nothing, but without an end until [`Process::end_input`].
+    Open,
+}
+
 /// A running child. Dropping it kills it.
 #[derive(Debug)]
 pub struct Process {
@@ -45,11 +56,21 @@ impl Process {
     ///
     /// # Errors
     /// When the program can't be started.
-    pub fn start(command: &mut Command, folder: &Path, name: &str) -> Result<Self> {
+    pub fn start(
+        command: &mut Command,
+        input: Input<'_>,
+        folder: &Path,
+        name: &str,
+    ) -> Result<Self> {
         let stdout = folder.join(format!("{name}.out"));
         let stderr = folder.join(format!("{name}.err"));
         let append = |path: &Path| File::options().create(true).append(true).open(path);
-        command.stdin(Stdio::null()).stdout(append(&stdout)?).stderr(append(&stderr)?);
+        command.stdin(match input {
+            Input::Empty => Stdio::null(),
+            Input::File(path) => File::open(path)?.into(),
+            Input::Open => Stdio::piped(),
+        });
+        command.stdout(append(&stdout)?).stderr(append(&stderr)?);
         let child = command
             .spawn()
             .with_context(|| format!("can't start {}", command.get_program().display()))?;
@@ -59,6 +80,11 @@ impl Process {
     /// The operating system's id.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Ends its standard input, if that was [`Input::Open`].
+    pub fn end_input(&mut self) {
+        self.child.stdin = None;
     }
 
     /// How it ended, if it has.
@@ -178,7 +204,7 @@ mod tests {
     use super::*;
 
     fn shell(script: &str, folder: &Path) -> Process {
-        Process::start(Command::new("sh").args(["-c", script]), folder, "sh").unwrap()
+        Process::start(Command::new("sh").args(["-c", script]), Input::Empty, folder, "sh").unwrap()
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::wait::{self, Stopwatch};
 use crate::wire::Connection;
-use crate::{Kafka, Process, Usage, Weir};
+use crate::{Input, Kafka, Process, Usage, Weir};
 
 /// How long a server may take to serve, on a busy machine too.
 const START: Duration = Duration::from_secs(120);
@@ -63,7 +63,8 @@ impl Server {
     /// Starts what `launch` describes; its output goes to `scratch`.
     pub(crate) fn start(launch: Launch, data: PathBuf, scratch: TempDir) -> Result<Self> {
         let watch = Stopwatch::start();
-        let process = Process::start(&mut launch.command(), scratch.path(), launch.name)?;
+        let process =
+            Process::start(&mut launch.command(), Input::Empty, scratch.path(), launch.name)?;
         let mut server = Self { launch, process, data, scratch, ready_after: Duration::ZERO };
         server.wait_until_ready(0)?;
         server.ready_after = watch.elapsed();
@@ -159,11 +160,15 @@ impl Server {
         }
         let lines = self.process.stdout().lines().count();
         let watch = Stopwatch::start();
-        let mut command = self.launch.command();
-        self.process = Process::start(&mut command, self.scratch.path(), self.launch.name)?;
+        self.process = self.launch_again()?;
         self.wait_until_ready(lines)?;
         self.ready_after = watch.elapsed();
         Ok(())
+    }
+
+    fn launch_again(&self) -> Result<Process> {
+        let mut command = self.launch.command();
+        Process::start(&mut command, Input::Empty, self.scratch.path(), self.launch.name)
     }
 
     /// Starts it again where it must refuse to start: gives its exit code and what it said on standard
@@ -173,8 +178,7 @@ impl Server {
     /// When it runs on instead.
     pub fn restart_refused(&mut self) -> Result<(Option<i32>, String)> {
         let said_before = self.process.stderr().len();
-        let mut command = self.launch.command();
-        self.process = Process::start(&mut command, self.scratch.path(), self.launch.name)?;
+        self.process = self.launch_again()?;
         let status = self.process.wait(START)?;
         Ok((status.code(), self.process.stderr().split_off(said_before)))
     }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use tempfile::TempDir;
 
 use crate::server::{Launch, Readiness};
-use crate::{Process, Server, free_port};
+use crate::{Input, Process, Server, free_port};
 
 /// How Weir is to be started.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl Weir {
     /// When the program can't be started.
     pub fn start_unready(self, scratch: &Path) -> Result<Process> {
         let (launch, _, _) = self.launch()?;
-        Process::start(&mut launch.command(), scratch, launch.name)
+        Process::start(&mut launch.command(), Input::Empty, scratch, launch.name)
     }
 
     fn launch(self) -> Result<(Launch, PathBuf, TempDir)> {
