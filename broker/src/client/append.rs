@@ -102,9 +102,6 @@ pub enum AppendError {
         /// The batch's.
         found: ProducerEpoch,
     },
-    /// The batch repeats one that is too old to be remembered (KIP-98): its offset is not known.
-    #[error("the batch repeats one that is no longer remembered")]
-    DuplicateSequence,
     /// The next offset is not the expected one: somebody else has written.
     #[error("the next offset is {next}, not the expected {expected}")]
     Conflict {
@@ -127,12 +124,12 @@ pub enum Refused {
     /// The batch itself is not right, or not what the topic takes.
     #[error(transparent)]
     Batch(#[from] records::Rejection),
-    /// A record without a key in a compacted topic.
-    #[error("record {index} has no key, but the topic is compacted")]
-    MissingKey {
-        /// The record's place in the batch, from 0.
-        index: u32,
-    },
+    /// Records that do not fit the topic, each with its number in the batch (KIP-467).
+    #[error("{} or more records do not fit the topic", .0.len())]
+    Records(Vec<records::inspect::Unfit>),
+    /// The topic asks for a look at each record, and they can't be read.
+    #[error("the records can't be read: {0}")]
+    Unreadable(String),
     /// Transactional batches are not served yet.
     #[error("transactional batches are not supported")]
     Transactional,

@@ -17,7 +17,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use weir_ids::{LeaderEpoch, NodeId, Offset, Timestamp, TopicPartition};
 
-pub use append::{Acks, Append, AppendError, Appended, Origin, Receipt, Resolver, receipt};
+pub use append::{
+    Acks, Append, AppendError, Appended, Origin, Receipt, Refused, Resolver, receipt,
+};
 pub use read::{
     Entries, Isolation, Offsets, Read, ReadError, ReadOutcome, TailEvent, TimestampMatch,
 };

@@ -1,0 +1,119 @@
+//! Reading: from the tail, or where in the store.
+
+use bytes::Bytes;
+use weir_ids::{LeaderEpoch, Offset, Timestamp};
+use weir_segment_store::Reference;
+
+use super::Partition;
+use crate::client::{Entries, Read, ReadError, ReadOutcome, TimestampMatch};
+
+/// How many references one answer names at most.
+const MAX_REFERENCES: usize = 64;
+
+impl Partition {
+    /// What is visible from an offset on.
+    pub(crate) fn read(&self, read: &Read) -> Result<ReadOutcome, ReadError> {
+        self.check_epoch(read.epoch)?;
+        let offsets = self.offsets();
+        let (offset, end) = (read.offset, offsets.visible(read.isolation));
+        if offset < offsets.log_start || offset > offsets.durable {
+            let (log_start, durable) = (offsets.log_start, offsets.durable);
+            return Err(ReadError::OutOfRange { offset, log_start, durable });
+        }
+        let entries = if offset >= end {
+            Entries::None
+        } else if self.tail.start().is_some_and(|start| start <= offset) {
+            match self.tail.read(offset, end, read.max_bytes) {
+                pieces if pieces.is_empty() => Entries::None,
+                pieces => Entries::Tail(pieces),
+            }
+        } else {
+            Entries::Stored(self.stored(offset, end, read.max_bytes))
+        };
+        Ok(ReadOutcome { offsets, entries })
+    }
+
+    fn check_epoch(&self, asked: Option<LeaderEpoch>) -> Result<(), ReadError> {
+        let current = self.epoch;
+        match asked {
+            Some(asked) if asked < current => Err(ReadError::FencedEpoch { asked, current }),
+            Some(asked) if asked > current => Err(ReadError::UnknownEpoch { asked, current }),
+            _ => Ok(()),
+        }
+    }
+
+    /// References from the one that holds `offset` on, for about `max_bytes`.
+    fn stored(&self, offset: Offset, end: Offset, max_bytes: u32) -> Vec<Reference> {
+        let references = &self.listing.references;
+        let first = references.partition_point(|reference| reference.last < offset);
+        let mut len = 0u64;
+        references[first..]
+            .iter()
+            .take(MAX_REFERENCES)
+            .take_while(|reference| {
+                let wanted = len < u64::from(max_bytes) && reference.base < end;
+                len += u64::from(reference.data.len);
+                wanted
+            })
+            .copied()
+            .collect()
+    }
+
+    /// The first visible batch that may hold a record at or after `timestamp`.
+    pub(crate) fn find_timestamp(&self, timestamp: Timestamp) -> TimestampMatch {
+        let start = self.listing.log_start;
+        let stored = self.listing.references.iter().find(|r| r.max_timestamp >= timestamp);
+        if let Some(reference) = stored {
+            return TimestampMatch::Stored(*reference);
+        }
+        let in_tail = self
+            .tail
+            .from(self.listing.next.max(start))
+            .take_while(|batch| batch.last < self.durable)
+            .find(|batch| batch.max_timestamp >= timestamp);
+        match in_tail {
+            Some(batch) => TimestampMatch::Batch(joined(batch.batch.pieces())),
+            None => TimestampMatch::None,
+        }
+    }
+
+    /// The visible batch with the largest timestamp.
+    pub(crate) fn find_max_timestamp(&self) -> TimestampMatch {
+        let stored = self.listing.references.iter();
+        // The first of several equal ones, as Kafka has it: `max_by_key` gives the last.
+        let stored = stored.rev().max_by_key(|reference| reference.max_timestamp);
+        let in_tail = self
+            .tail
+            .from(self.listing.next)
+            .take_while(|batch| batch.last < self.durable)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+            .max_by_key(|batch| batch.max_timestamp);
+        match (stored, in_tail) {
+            (Some(stored), Some(tail)) if tail.max_timestamp > stored.max_timestamp => {
+                TimestampMatch::Batch(joined(tail.batch.pieces()))
+            }
+            (Some(stored), _) => TimestampMatch::Stored(*stored),
+            (None, Some(tail)) => TimestampMatch::Batch(joined(tail.batch.pieces())),
+            (None, None) => TimestampMatch::None,
+        }
+    }
+
+    /// The largest epoch at or below `asked`, and where it ended. This owner's epoch began where
+    /// the log ended when it was claimed, also if nothing has been written since.
+    pub(crate) fn epoch_end(&self, asked: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
+        if asked >= self.epoch {
+            return (asked == self.epoch).then_some((self.epoch, self.durable));
+        }
+        let starts = &self.listing.epoch_starts;
+        let after = starts.partition_point(|(epoch, _)| *epoch <= asked);
+        let (epoch, _) = *starts.get(after.checked_sub(1)?)?;
+        let end = starts.get(after).map_or(self.claimed_at, |(_, start)| *start);
+        Some((epoch, end.min(self.claimed_at)))
+    }
+}
+
+fn joined(pieces: [&Bytes; 2]) -> Bytes {
+    pieces.into_iter().flat_map(|piece| piece.iter().copied()).collect()
+}

@@ -1,0 +1,33 @@
+//! What a topic's configuration says about its partitions' records, in the form that is looked at
+//! for each batch.
+
+/// What a topic takes and how long it remembers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicRules {
+    /// `max.message.bytes`: the longest batch.
+    pub max_batch_bytes: usize,
+    /// `message.timestamp.type`: whether batches get the broker's time.
+    pub log_append_time: bool,
+    /// `message.timestamp.before.max.ms`.
+    pub timestamp_before_max_ms: i64,
+    /// `message.timestamp.after.max.ms`.
+    pub timestamp_after_max_ms: i64,
+    /// `cleanup.policy` names `compact`: each record needs a key.
+    pub compacted: bool,
+    /// `producer.id.expiration.ms`: after this, a silent producer is forgotten.
+    pub producer_expiry_ms: i64,
+}
+
+impl Default for TopicRules {
+    /// Kafka's defaults.
+    fn default() -> Self {
+        Self {
+            max_batch_bytes: 1_048_588,
+            log_append_time: false,
+            timestamp_before_max_ms: i64::MAX,
+            timestamp_after_max_ms: 3_600_000,
+            compacted: false,
+            producer_expiry_ms: 86_400_000,
+        }
+    }
+}
