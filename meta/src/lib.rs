@@ -1,6 +1,23 @@
 //! The cluster's metadata: a small consistent store, the model in it, views of it, the controller.
 //!
+//! - [`store`]: the key-value store with etcd's semantics, and its implementations.
+//! - [`model`]: the keys and values, and what may become of them.
+//! - [`Metadata`]: what roles read and change, by compare-and-swap.
+//!
 //! This crate never touches the object store, never parses what clients send, and is never read on
 //! the produce or fetch path.
 
+mod cas;
+mod error;
+mod metadata;
+pub mod model;
+mod ops;
 pub mod store;
+
+pub use cas::Found;
+pub use error::Error;
+pub use metadata::Metadata;
+pub use ops::{
+    CheckpointError, ClaimError, Claimed, ClusterError, OwnedChange, OwnedError, OwnedUpdate,
+    ProducerIds, RegisterError, Registration, SESSION_TTL, SealError, Sealing, TrimError, WalLost,
+};
