@@ -5,7 +5,7 @@
 //! default". From that the derives write `Default`, the codec and a static schema; a test compares
 //! the schemas with Apache Kafka's own JSON files, so a definition can't drift from its source.
 //!
-//! ```ignore
+//! ```text
 //! #[derive(Message, Clone, Debug, PartialEq)]
 //! #[kafka(request, key = 12, versions = "0-4", flexible = "4+")]
 //! pub struct HeartbeatRequest {
@@ -39,6 +39,8 @@
 mod attributes;
 mod expand;
 mod field;
+#[cfg(test)]
+mod tests;
 mod versions;
 
 use proc_macro::TokenStream;
