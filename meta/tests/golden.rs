@@ -1,6 +1,8 @@
 //! Old versions of every value stay readable: what is written today is compared with files that
 //! never change, and those are read back.
 
+#![allow(clippy::unwrap_used, reason = "a test should panic")]
+
 use std::{collections::BTreeMap, fmt::Debug, path::Path};
 
 use weir_ids::{

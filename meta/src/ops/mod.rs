@@ -14,3 +14,6 @@ pub use owned::{OwnedChange, OwnedError, OwnedUpdate};
 pub use producer_ids::ProducerIds;
 pub use session::{RegisterError, Registration, SESSION_TTL};
 pub use wal::{CheckpointError, SealError, Sealing, TrimError, WalLost};
+
+#[cfg(test)]
+mod tests;
