@@ -36,6 +36,14 @@ pub trait Message: Struct {
         Self::decode(&mut d, version)
     }
 
+    /// As [`decode_versioned`](Message::decode_versioned), and takes a version to come for the
+    /// highest known one: for data that only grows at its end, as the consumers' protocol does.
+    fn decode_versioned_or_newer(bytes: Bytes) -> Result<Self, DecodeError> {
+        let mut d = Decoder::new(bytes);
+        let version = i16::read(&mut d)?;
+        Self::decode(&mut d, version.min(Self::VERSIONS.max))
+    }
+
     /// Writes the message behind its version.
     fn encode_versioned(&self, version: i16) -> Result<Bytes, EncodeError> {
         let mut e = Encoder::new();

@@ -8,7 +8,7 @@ use crate::codec::{
 };
 
 /// Memory that a frame may decode to for each of its bytes. A list of one-letter topic names, the
-/// thinnest thing that a client could mean, takes 18.
+/// thinnest thing that a client could mean, takes all of it.
 pub const DECODED_BYTES_PER_FRAME_BYTE: usize = 16;
 
 /// Memory that any frame may decode to, so that small thin ones pass.

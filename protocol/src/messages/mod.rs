@@ -8,6 +8,9 @@
 //! partition may be negative. A number becomes a typed id where a request is checked. `TopicId` and
 //! `ErrorCode` stand here already because any value of them is one.
 //!
+//! `Default` is the schema's: a field that can be null is `Some` of something empty unless its
+//! definition says `default = null`.
+//!
 //! Structs nested in a message live in its module, where Kafka's own names do not collide.
 
 pub mod api_versions;

@@ -170,6 +170,19 @@ fn the_schema_says_what_the_attributes_say() {
 }
 
 #[test]
+fn a_version_in_front_is_read_and_written() {
+    let value = Odd { since_1: 3, ..Default::default() };
+    let bytes = value.encode_versioned(1).unwrap();
+    assert_eq!(bytes[..2], [0, 1]);
+    assert_eq!(Odd::decode_versioned(bytes).unwrap(), value);
+
+    // Version 9 begins like version 5, the highest that is known.
+    let newer = [&[0, 9][..], &encode(&value, 5).unwrap(), &[1, 2, 3]].concat();
+    assert!(Odd::decode_versioned(newer.clone().into()).is_err());
+    assert_eq!(Odd::decode_versioned_or_newer(newer.into()).unwrap(), value);
+}
+
+#[test]
 fn parts_are_eaten_across_their_borders() {
     let mut parts = Parts::default();
     for part in ["ab", "", "cde", "f"] {

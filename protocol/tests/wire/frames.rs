@@ -9,8 +9,8 @@ use weir_protocol::messages::fetch::{FetchableTopicResponse, PartitionData};
 use weir_protocol::messages::metadata::MetadataRequestTopic;
 use weir_protocol::messages::*;
 use weir_protocol::{
-    ApiKey, ErrorCode, RequestBody, RequestError, RequestFrame, decode_response, encode_request,
-    encode_response,
+    ApiKey, ErrorCode, Message as _, RequestBody, RequestError, RequestFrame, decode_response,
+    encode_request, encode_response,
 };
 
 /// Bytes from hex digits; spaces set values apart.
@@ -136,4 +136,89 @@ fn fetch_response_sends_records_as_they_are() {
     let frame = parts.into_bytes().slice(4..);
     let (_, decoded) = decode_response::<FetchResponse>(frame, 4).unwrap();
     assert_eq!(decoded.responses[0].partitions[0].records, body.responses[0].partitions[0].records);
+}
+
+#[test]
+fn secrets_are_not_printed() {
+    let request = SaslAuthenticateRequest { auth_bytes: Bytes::from_static(b"\0user\0hunter2") };
+    let printed = format!("{:?}", RequestBody::from(request));
+    assert!(!printed.contains("hunter2") && printed.contains("13 secret bytes"), "{printed}");
+}
+
+#[test]
+fn find_coordinator_0_and_4() {
+    let request = |frame| -> FindCoordinatorRequest {
+        RequestFrame::parse(hex(frame)).unwrap().decode().unwrap()
+    };
+    //                     header              key
+    let old = request("000a 0000 00000001 ffff 0005 67726f7570");
+    assert_eq!((&*old.key, old.key_type), ("group", 0));
+    //                     header                 type keys          tags
+    let new = request("000a 0004 00000001 ffff 00 00 02 06 67726f7570 00");
+    assert_eq!((&*new.key, new.coordinator_keys), ("", vec!["group".into()]));
+}
+
+#[test]
+fn join_group_5_request() {
+    let frame = hex(
+        "000b 0005 00000002 0001 63  0001 67 00002710 00007530 0000 ffff 0008 636f6e73756d6572 \
+         00000001 0005 72616e6765 00000002 abcd",
+    );
+    let request: JoinGroupRequest = RequestFrame::parse(frame).unwrap().decode().unwrap();
+    let expected = JoinGroupRequest {
+        group_id: "g".into(),
+        session_timeout_ms: 10_000,
+        rebalance_timeout_ms: 30_000,
+        protocol_type: "consumer".into(),
+        protocols: vec![join_group::JoinGroupRequestProtocol {
+            name: "range".into(),
+            metadata: hex("abcd"),
+        }],
+        ..Default::default()
+    };
+    assert_eq!(request, expected);
+}
+
+#[test]
+fn produce_10_response_tells_the_new_leader_in_tags() {
+    let body = ProduceResponse {
+        responses: vec![produce::TopicProduceResponse {
+            name: "t".into(),
+            partition_responses: vec![produce::PartitionProduceResponse {
+                error_code: ErrorCode::NOT_LEADER_OR_FOLLOWER,
+                base_offset: -1,
+                current_leader: produce::LeaderIdAndEpoch { leader_id: 2, leader_epoch: 9 },
+                ..Default::default()
+            }],
+            ..Default::default()
+        }],
+        node_endpoints: vec![produce::NodeEndpoint {
+            node_id: 2,
+            host: "h".into(),
+            port: 9092,
+            rack: None,
+        }],
+        ..Default::default()
+    };
+    let frame = encode_response(10, 3, &body).unwrap().into_bytes();
+    let expected =
+        hex("0000004a 00000003 00  02 02 74  02 00000000 0006 ffffffffffffffff ffffffffffffffff \
+         ffffffffffffffff 01 00  01 00 09 00000002 00000009 00  00  00000000 \
+         01 00 0d 02 00000002 02 68 00002384 00 00");
+    assert_eq!(frame, expected);
+    assert_eq!(decode_response(frame.slice(4..), 10).unwrap(), (3, body));
+}
+
+#[test]
+fn a_committed_offset_as_kafka_keeps_it() {
+    let value = OffsetCommitValue {
+        offset: 42,
+        leader_epoch: 3,
+        metadata: "m".into(),
+        commit_timestamp: 1000,
+        ..Default::default()
+    };
+    let bytes = value.encode_versioned(3).unwrap();
+    assert_eq!(bytes, hex("0003 000000000000002a 00000003 0001 6d 00000000000003e8"));
+    assert_eq!(OffsetCommitValue::decode_versioned(bytes).unwrap(), value);
 }
