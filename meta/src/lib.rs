@@ -13,6 +13,7 @@ mod metadata;
 pub mod model;
 mod ops;
 pub mod store;
+pub mod topic_config;
 
 pub use cas::Found;
 pub use error::Error;
