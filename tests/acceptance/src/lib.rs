@@ -1,1 +1,11 @@
 //! What a server must show: client matrix, durability, scale, figures beside Apache Kafka.
+//!
+//! Each module is one scenario that takes a running [`weir_test_support::Server`] and its size, so that
+//! the same code is a short test in `tests/` and a long run with figures by `cargo xtask accept`. All of
+//! them are proven against Apache Kafka first: a suite that the original does not pass is wrong.
+
+pub mod clients;
+pub mod history;
+pub mod matrix;
+pub mod records;
+pub mod table;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use kafka_protocol::messages::create_topics_request::CreatableTopic;
+use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
@@ -42,13 +42,18 @@ impl Admin {
         Ok(Self { address, connection: Connection::open(address)? })
     }
 
-    /// Creates a topic and waits until all its partitions have a leader.
+    /// Creates a topic and waits until all its partitions have a leader. Its records stay for ever,
+    /// for tests write made-up timestamps, which retention would find too old.
     ///
     /// # Errors
     /// When the server refuses, or the leaders are not there in time.
     pub fn create_topic(&mut self, name: &str, partitions: i32) -> Result<()> {
+        let keep = CreatableTopicConfig::default()
+            .with_name(StrBytes::from_static_str("retention.ms"))
+            .with_value(Some(StrBytes::from_static_str("-1")));
         let topic = CreatableTopic::default()
             .with_name(topic_name(name))
+            .with_configs(vec![keep])
             .with_num_partitions(partitions)
             .with_replication_factor(1);
         let timeout_ms = i32::try_from(DONE.as_millis())?;
