@@ -140,6 +140,12 @@ fn a_tagged_field_must_fill_its_size() {
 }
 
 #[test]
+fn a_count_of_tags_is_not_believed_beyond_the_frame() {
+    let frame = [0, 0, 0, 0, 255, 255, 255, 255, 1, 1, 255, 100, 9, 0, 9, 0];
+    assert_eq!(fault(&frame, 4), DecodeFault::Truncated { needs: 200, left: 4 });
+}
+
+#[test]
 fn lengths_below_null_and_numbers_without_end_are_refused() {
     assert_eq!(fault(&[0, 0, 0, 0, 0xff, 0xfe], 0), DecodeFault::NegativeLength(-2));
     let name = |varint: &[u8]| [&[0, 0, 0, 0, 255, 255, 255, 255, 1], varint].concat();
