@@ -14,6 +14,7 @@ pub mod model;
 mod ops;
 pub mod store;
 pub mod topic_config;
+pub mod views;
 
 pub use cas::Found;
 pub use error::Error;
