@@ -1,12 +1,25 @@
 //! Partitions: append, recovery, the tail, checkpoints.
 //!
 //! A broker owns partitions for a while. Each is a state machine without I/O ([`partition`]); a few
-//! shards run them, one task each; one write-ahead log takes what all of them accept. Everything a
-//! broker holds in memory can be found again from the store and the metadata: losing it loses
-//! nothing that was acknowledged.
+//! shards run them, one task each ([`shard`]); one write-ahead log takes what all of them accept
+//! ([`wal`]); checkpoints ([`checkpoint`]) save what recovery ([`recovery`]) would otherwise have to
+//! find. Everything that a broker holds in memory can be found again from the store and the
+//! metadata: losing it loses nothing that was acknowledged.
 
+mod broker;
+mod buffers;
+mod checkpoint;
 pub mod client;
+mod local;
+mod opening;
 mod partition;
+mod recovery;
+mod shard;
 mod topic_rules;
+mod wal;
 
+pub use broker::{Broker, BrokerDeps, BrokerSettings, StartError};
+pub use local::LocalBroker;
+pub use opening::{Assigned, OpenError};
+pub use recovery::SessionError;
 pub use topic_rules::TopicRules;

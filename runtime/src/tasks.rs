@@ -8,11 +8,13 @@ use std::{
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// A group of background tasks with one owner. Clones share the group.
-#[derive(Clone, Default)]
+/// A group of background tasks with one owner. Clones share the group; [`Tasks::child`] makes a part
+/// of it that can end earlier. An error in any part stops the whole.
+#[derive(Clone)]
 pub struct Tasks {
     tracker: TaskTracker,
     stop: CancellationToken,
+    whole: CancellationToken,
     first_error: Arc<Mutex<Option<TaskError>>>,
 }
 
@@ -42,16 +44,30 @@ pub struct TaskError {
     pub message: String,
 }
 
+impl Default for Tasks {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Tasks {
     /// An empty group.
     pub fn new() -> Self {
-        Self::default()
+        let stop = CancellationToken::new();
+        let (tracker, first_error) = (TaskTracker::new(), Arc::default());
+        Self { tracker, whole: stop.clone(), stop, first_error }
     }
 
-    /// A group that stops when this one is asked to, or earlier by itself.
+    /// A part that stops when this group is asked to, or earlier by itself. Its errors are the
+    /// whole group's.
     #[must_use]
     pub fn child(&self) -> Self {
-        Self { stop: self.stop.child_token(), ..Self::default() }
+        Self {
+            tracker: TaskTracker::new(),
+            stop: self.stop.child_token(),
+            whole: self.whole.clone(),
+            first_error: Arc::clone(&self.first_error),
+        }
     }
 
     /// Starts a task that can't fail.
@@ -63,19 +79,19 @@ impl Tasks {
         tokio::spawn(self.tracker.track_future(task(Stop(self.stop.clone()))));
     }
 
-    /// Starts a task whose error stops the whole group and is kept for [`Tasks::shutdown`].
+    /// Starts a task whose error stops the whole group, of which this may be a part, and is kept for [`Tasks::shutdown`].
     pub fn spawn_fallible<F, E>(&self, name: &'static str, task: impl FnOnce(Stop) -> F)
     where
         F: Future<Output = Result<(), E>> + Send + 'static,
         E: Display + Send + 'static,
     {
         let running = task(Stop(self.stop.clone()));
-        let (stop, first_error) = (self.stop.clone(), Arc::clone(&self.first_error));
+        let (whole, first_error) = (self.whole.clone(), Arc::clone(&self.first_error));
         self.spawn(name, move |_| async move {
             if let Err(error) = running.await {
                 let error = TaskError { task: name.to_owned(), message: error.to_string() };
                 first_error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                stop.cancel();
+                whole.cancel();
             }
         });
     }
@@ -117,6 +133,15 @@ mod tests {
         tasks.stop().requested().await;
         let error = tasks.shutdown().await.expect_err("a task failed");
         assert_eq!(error.to_string(), "fails: disk on fire");
+    }
+
+    #[tokio::test]
+    async fn an_error_in_a_part_stops_the_whole_and_its_other_parts() {
+        let whole = Tasks::new();
+        let (part, other) = (whole.child(), whole.child());
+        part.spawn_fallible("fails", |_| async { Err("no more") });
+        other.stop().requested().await;
+        assert!(whole.shutdown().await.is_err());
     }
 
     #[tokio::test]

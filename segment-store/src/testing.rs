@@ -36,22 +36,24 @@ pub fn batch(epoch: i32, base: i64, count: i64) -> PatchedBatch {
     Patcher::new().patch(builder.build().unwrap(), Offset(base), LeaderEpoch(epoch))
 }
 
+/// A run of such batches.
+pub struct TestChunk(TopicPartition, LeaderEpoch, Vec<PatchedBatch>);
+
 /// A chunk of such batches.
-pub fn chunk(partition: TopicPartition, epoch: i32, batches: &[PatchedBatch]) -> ChunkSource {
-    ChunkSource {
-        partition,
-        epoch: LeaderEpoch(epoch),
-        batches: batches.iter().map(|batch| BatchEntry::from(&batch.header())).collect(),
-        parts: batches.iter().cloned().map(Part::Batch).collect(),
-    }
+pub fn chunk(partition: TopicPartition, epoch: i32, batches: &[PatchedBatch]) -> TestChunk {
+    TestChunk(partition, LeaderEpoch(epoch), batches.to_vec())
 }
 
 /// The body of a slot with one chunk for each partition in `chunks`.
-pub fn body(session: SessionId, slot: Slot, chunks: Vec<ChunkSource>) -> Body {
+pub fn body(session: SessionId, slot: Slot, chunks: Vec<TestChunk>) -> Body {
     let kind = Kind::Slot;
     let header = Header { cluster: CLUSTER, session, number: slot.0, put_id: 0xdead, kind };
     let mut builder = Builder::new(&header);
-    chunks.into_iter().for_each(|chunk| builder.add(chunk));
+    for TestChunk(partition, epoch, batches) in chunks {
+        let entries: Vec<_> = batches.iter().map(|b| BatchEntry::from(&b.header())).collect();
+        let parts = batches.into_iter().map(Part::Batch).collect();
+        builder.add(ChunkSource { partition, epoch, batches: &entries, parts });
+    }
     builder.finish()
 }
 

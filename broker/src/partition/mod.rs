@@ -19,7 +19,7 @@ mod tail;
 
 use std::sync::Arc;
 
-use weir_ids::{ClaimNumber, LeaderEpoch, Offset, TopicPartition};
+use weir_ids::{LeaderEpoch, Offset, TopicPartition};
 use weir_segment_store::checkpoint::Listing;
 
 pub(crate) use append::{Accepted, Verdict};
@@ -38,7 +38,6 @@ use tail::Tail;
 pub(crate) struct Claimed {
     pub(crate) id: TopicPartition,
     pub(crate) epoch: LeaderEpoch,
-    pub(crate) claim: ClaimNumber,
     /// What earlier owners left: covers everything up to `next`.
     pub(crate) listing: Listing,
     pub(crate) rules: Arc<TopicRules>,
@@ -48,7 +47,6 @@ pub(crate) struct Claimed {
 pub(crate) struct Partition {
     id: TopicPartition,
     epoch: LeaderEpoch,
-    claim: ClaimNumber,
     rules: Arc<TopicRules>,
     /// Where the log ended when it was claimed.
     claimed_at: Offset,
@@ -67,13 +65,12 @@ pub(crate) struct Partition {
 
 impl Partition {
     pub(crate) fn new(claimed: Claimed) -> Self {
-        let Claimed { id, epoch, claim, listing, rules } = claimed;
+        let Claimed { id, epoch, listing, rules } = claimed;
         assert!(listing.is_dense(), "the references of {id} leave a hole: {listing:?}");
         let producers = Producers::from_listing(&listing);
         Self {
             id,
             epoch,
-            claim,
             rules,
             claimed_at: listing.next,
             next: listing.next,
@@ -93,10 +90,6 @@ impl Partition {
 
     pub(crate) fn epoch(&self) -> LeaderEpoch {
         self.epoch
-    }
-
-    pub(crate) fn claim(&self) -> ClaimNumber {
-        self.claim
     }
 
     pub(crate) fn set_rules(&mut self, rules: Arc<TopicRules>) {

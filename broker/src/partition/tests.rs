@@ -55,13 +55,7 @@ impl Scene {
     }
 
     fn with(listing: Listing, rules: TopicRules) -> Self {
-        let claimed = Claimed {
-            id: id(),
-            epoch: LeaderEpoch(4),
-            claim: ClaimNumber(1),
-            listing,
-            rules: Arc::new(rules),
-        };
+        let claimed = Claimed { id: id(), epoch: LeaderEpoch(4), listing, rules: Arc::new(rules) };
         let partition = Partition::new(claimed);
         Self { partition, patcher: Patcher::new(), log: Vec::new() }
     }

@@ -12,13 +12,13 @@ use weir_protocol::records::Crc32c;
 use crate::{ByteRange, Part};
 
 /// The batches of one partition and leader epoch, in the order of their offsets.
-pub struct ChunkSource {
+pub struct ChunkSource<'a> {
     /// Whose records.
     pub partition: TopicPartition,
     /// Who wrote them.
     pub epoch: LeaderEpoch,
     /// An entry a batch; never empty.
-    pub batches: Vec<BatchEntry>,
+    pub batches: &'a [BatchEntry],
     /// The bytes of all batches, in as many parts as they happen to be in.
     pub parts: Vec<Part>,
 }
@@ -62,14 +62,14 @@ impl Builder {
     /// # Panics
     /// When the chunk is empty, larger than 4 GiB, or its entries and bytes disagree: all of them
     /// are the caller's own making.
-    pub fn add(&mut self, source: ChunkSource) {
+    pub fn add(&mut self, source: ChunkSource<'_>) {
         let (first, last) = (source.batches.first(), source.batches.last());
         let (first, last) = first.zip(last).expect("a chunk has a batch");
         let len: u64 = source.batches.iter().map(|batch| u64::from(batch.bytes)).sum();
         let part_len: u64 = source.parts.iter().map(|part| part.len() as u64).sum();
         assert_eq!(len, part_len, "index entries and bytes of {} disagree", source.partition);
         let len = u32::try_from(len).expect("a chunk is smaller than 4 GiB");
-        let index = batch_index::encode(&source.batches);
+        let index = batch_index::encode(source.batches);
         let max_timestamp = source.batches.iter().map(|batch| batch.max_timestamp).max();
         self.chunks.push(Chunk {
             partition: source.partition,

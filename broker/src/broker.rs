@@ -1,0 +1,319 @@
+//! One run of the broker role: a session, its log, its shards, and the way partitions come and go.
+
+use std::sync::Arc;
+
+use futures::future::join_all;
+use tokio::sync::Mutex;
+use uuid::Uuid;
+use weir_ids::{NodeId, Offset, SessionId, TopicId, TopicPartition};
+use weir_meta::{
+    Metadata, OwnedChange, OwnedError, OwnedUpdate, RegisterError, SESSION_TTL,
+    model::{Seal, Session},
+};
+use weir_runtime::{Runtime, TaskError, Tasks};
+use weir_segment_store::{
+    Store,
+    journal::{self, Journal},
+};
+
+use crate::{
+    TopicRules,
+    buffers::Buffers,
+    checkpoint::{CheckpointHandle, CheckpointSettings, Checkpointer, CheckpointerDeps},
+    client::ReadError,
+    local::LocalBroker,
+    opening::{Assigned, OpenError, Opening, Outcome},
+    partition::Claimed,
+    recovery::Sessions,
+    shard::{Shard, ShardHandle},
+    wal::{GatherSettings, Wal, WalHandle},
+};
+
+/// What a broker works with.
+pub struct BrokerDeps {
+    /// The cluster that its objects name.
+    pub cluster: Uuid,
+    /// The node that it runs on.
+    pub node: NodeId,
+    /// Time and chance.
+    pub runtime: Runtime,
+    /// The cluster's metadata.
+    pub metadata: Metadata,
+    /// Where objects are.
+    pub store: Store,
+    /// Where write-ahead logs are.
+    pub journal: Arc<dyn Journal>,
+    /// What its session tells others.
+    pub session: Session,
+}
+
+/// A broker's settings.
+#[derive(Clone, Debug)]
+pub struct BrokerSettings {
+    /// Room for records in memory: what is not durable yet, what waits for a checkpoint, and the
+    /// tail for readers.
+    pub buffer_bytes: u64,
+    /// How many tasks partitions are spread over.
+    pub shards: usize,
+    /// This process is known to be the only broker, e.g. by a lock on the directory: sessions that
+    /// nobody has ended are ended by it.
+    pub sole: bool,
+}
+
+/// Why a broker does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The metadata can't be read or changed.
+    #[error(transparent)]
+    Metadata(#[from] weir_meta::Error),
+    /// The session can't be registered.
+    #[error(transparent)]
+    Register(#[from] RegisterError),
+    /// Its log can't be opened.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+}
+
+/// A running broker.
+pub struct Broker {
+    deps: Arc<BrokerDeps>,
+    session: SessionId,
+    shards: Arc<[ShardHandle]>,
+    buffers: Arc<Buffers>,
+    wal: WalHandle,
+    checkpoints: CheckpointHandle,
+    opening: Mutex<Opening>,
+    /// Ends first: what feeds the log.
+    front: Tasks,
+    /// Ends last: the log and its checkpoints.
+    back: Tasks,
+}
+
+impl Broker {
+    /// Opens a session and its log. Its tasks belong to `tasks`, which stops when one of them fails.
+    ///
+    /// # Errors
+    /// When the session or its log can't be opened.
+    pub async fn start(
+        deps: BrokerDeps,
+        settings: BrokerSettings,
+        tasks: &Tasks,
+    ) -> Result<Arc<Self>, StartError> {
+        let session = deps.metadata.allocate_session(deps.node).await?;
+        let writer = deps.journal.open(session).await?;
+        let registration =
+            deps.metadata.register_session(session, &deps.session, SESSION_TTL).await?;
+        let (front, back) = (tasks.child(), tasks.child());
+        let buffers = Arc::new(Buffers::new(settings.buffer_bytes));
+        let (wal, wal_inbox) = Wal::handle();
+        let (checkpoints, checkpoint_inbox) = CheckpointHandle::new();
+        let (shards, inboxes): (Vec<_>, Vec<_>) =
+            (0..settings.shards.max(1)).map(|_| ShardHandle::new()).unzip();
+        let shards: Arc<[ShardHandle]> = shards.into();
+        for inbox in inboxes {
+            let shard = Shard::new(deps.runtime.clone(), Arc::clone(&buffers), wal.clone());
+            back.spawn("shard", |stop| shard.run(inbox, stop));
+        }
+        let log = Wal {
+            cluster: deps.cluster,
+            session,
+            runtime: deps.runtime.clone(),
+            writer,
+            shards: Arc::clone(&shards),
+            checkpoints: checkpoints.clone(),
+            settings: GatherSettings::default(),
+        };
+        back.spawn_fallible("write-ahead log", |stop| log.run(wal_inbox, stop));
+        let checkpointer = Checkpointer::new(CheckpointerDeps {
+            cluster: deps.cluster,
+            session,
+            runtime: deps.runtime.clone(),
+            metadata: deps.metadata.clone(),
+            store: deps.store.clone(),
+            journal: Arc::clone(&deps.journal),
+            shards: Arc::clone(&shards),
+            settings: CheckpointSettings::for_buffers(settings.buffer_bytes),
+        });
+        back.spawn_fallible("checkpoints", |stop| checkpointer.run(checkpoint_inbox, stop));
+        let metadata = deps.metadata.clone();
+        front.spawn_fallible("session", |stop| async move {
+            registration.keep(&metadata, stop, || {}).await
+        });
+        let (metadata, store) = (deps.metadata.clone(), deps.store.clone());
+        let sessions = Sessions::new(metadata, store, Arc::clone(&deps.journal), settings.sole);
+        let opening = Mutex::new(Opening::new(deps.metadata.clone(), session, sessions));
+        let deps = Arc::new(deps);
+        Ok(Arc::new(Self {
+            deps,
+            session,
+            shards,
+            buffers,
+            wal,
+            checkpoints,
+            opening,
+            front,
+            back,
+        }))
+    }
+
+    /// The session, for those who want to know.
+    pub fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// The client of this broker within the process.
+    pub fn client(self: &Arc<Self>) -> LocalBroker {
+        LocalBroker::new(Arc::clone(self))
+    }
+
+    /// Bytes of records in memory, and the limit.
+    pub fn buffered_bytes(&self) -> (u64, u64) {
+        (self.buffers.used(), self.buffers.limit())
+    }
+
+    pub(crate) fn shards(&self) -> &Arc<[ShardHandle]> {
+        &self.shards
+    }
+
+    pub(crate) fn buffers(&self) -> &Buffers {
+        &self.buffers
+    }
+
+    pub(crate) fn part(&self) -> &Tasks {
+        &self.front
+    }
+
+    /// Claims, recovers and opens partitions. One answer each, in order; those that fail may be
+    /// tried again.
+    pub async fn open(&self, assigned: Vec<Assigned>) -> Vec<Result<(), OpenError>> {
+        let mut opening = self.opening.lock().await;
+        let (ids, rules): (Vec<_>, Vec<_>) = assigned.into_iter().unzip();
+        self.on_shards(&ids, ShardHandle::expect);
+        let claims = opening.number(&ids);
+        self.checkpoints.claimed(claims.iter().map(|(id, claim)| (*claim, *id)).collect());
+        let outcomes = opening.take_over(&claims, &rules).await;
+        let (mut recovered, mut settled) = (Vec::new(), Vec::new());
+        let (mut failed, mut results) = (Vec::new(), Vec::with_capacity(claims.len()));
+        for ((id, claim), outcome) in claims.into_iter().zip(outcomes) {
+            let error = match outcome {
+                Outcome::Recovered(claimed) => {
+                    settled.push(claim);
+                    recovered.push(claimed);
+                    results.push(Ok(()));
+                    continue;
+                }
+                Outcome::NotClaimed(error) => {
+                    settled.push(claim);
+                    error
+                }
+                Outcome::NotRecovered(error) => error,
+            };
+            failed.push(id);
+            results.push(Err(error));
+        }
+        let mut by_shard: Vec<Vec<Claimed>> = self.shards.iter().map(|_| Vec::new()).collect();
+        for claimed in recovered {
+            by_shard[ShardHandle::of(&self.shards, claimed.id).0].push(claimed);
+        }
+        let opened = self.shards.iter().zip(by_shard).map(|(shard, claimed)| shard.open(claimed));
+        join_all(opened).await;
+        self.checkpoints.settled(settled);
+        self.on_shards(&failed, ShardHandle::close);
+        results
+    }
+
+    /// Gives partitions up whose topic is deleted: what they hold is dropped.
+    ///
+    /// # Errors
+    /// When the metadata can't be changed; the partitions are given up nevertheless.
+    pub async fn discard(&self, ids: Vec<TopicPartition>) -> Result<(), OwnedError> {
+        let _opening = self.opening.lock().await;
+        let mut updates = Vec::with_capacity(ids.len());
+        for id in &ids {
+            let (_, shard) = ShardHandle::of(&self.shards, *id);
+            if let Some(epoch) = shard.ask(*id, |partition| partition.epoch()).await {
+                updates.push(OwnedUpdate { partition: *id, epoch, change: OwnedChange::Drop });
+            }
+        }
+        self.on_shards(&ids, ShardHandle::close);
+        self.checkpoints.closed(ids);
+        let results = self.deps.metadata.update_owned(self.session, &updates).await;
+        results.into_iter().try_for_each(|result| match result {
+            Ok(_) | Err(OwnedError::NotFound { .. } | OwnedError::NotOwner { .. }) => Ok(()),
+            Err(error) => Err(error),
+        })
+    }
+
+    /// A topic's rules have changed.
+    pub fn set_rules(&self, topic: TopicId, rules: &Arc<TopicRules>) {
+        self.shards.iter().for_each(|shard| shard.rules(topic, Arc::clone(rules)));
+    }
+
+    /// Moves a partition's log start and records that.
+    pub(crate) async fn delete_records(
+        &self,
+        id: TopicPartition,
+        before: Option<Offset>,
+    ) -> Result<Offset, ReadError> {
+        let (_, shard) = ShardHandle::of(&self.shards, id);
+        let bounds = shard.ask(id, |partition| (partition.epoch(), partition.offsets())).await;
+        let (epoch, offsets) = bounds.ok_or(ReadError::NotOwner(id))?;
+        let (log_start, durable) = (offsets.log_start, offsets.durable);
+        let offset = before.unwrap_or(durable);
+        if offset > durable || offset.0 < 0 {
+            return Err(ReadError::OutOfRange { offset, log_start, durable });
+        }
+        if offset > log_start {
+            let change = OwnedChange::LogStart(offset);
+            let update = OwnedUpdate { partition: id, epoch, change };
+            let mut results = self.deps.metadata.update_owned(self.session, &[update]).await;
+            match results.pop() {
+                Some(Ok(_)) => {}
+                Some(Err(OwnedError::NotOwner { .. } | OwnedError::NotFound { .. })) | None => {
+                    return Err(ReadError::NotOwner(id));
+                }
+                Some(Err(error)) => return Err(ReadError::Storage(error.to_string())),
+            }
+        }
+        let moved = shard.ask(id, move |partition| partition.start_at(offset)).await;
+        moved.ok_or(ReadError::NotOwner(id))
+    }
+
+    /// Makes a checkpoint of everything that is durable now; true if it is published.
+    pub async fn checkpoint(&self) -> bool {
+        self.checkpoints.now().await
+    }
+
+    /// Ends in order: what was accepted becomes durable, is checkpointed, and the session is sealed,
+    /// so that the next owner has nothing to scan.
+    ///
+    /// # Errors
+    /// The first error of a task of this broker, now or before.
+    pub async fn shutdown(&self) -> Result<(), TaskError> {
+        self.front.shutdown().await?;
+        // From here on nothing is accepted: no slot may land behind the end that is recorded.
+        join_all(self.shards.iter().map(ShardHandle::drain)).await;
+        let end = self.wal.flush().await;
+        if !self.checkpoints.now().await {
+            tracing::warn!("no last checkpoint was made; the next start will read the log");
+        }
+        self.back.shutdown().await?;
+        if let Some(end) = end {
+            let seal = Seal { at: end, detail: None };
+            if let Err(error) = self.deps.metadata.seal(self.session, seal).await {
+                tracing::warn!(%error, "the end of the session is not recorded");
+            }
+        }
+        Ok(())
+    }
+
+    fn on_shards(&self, ids: &[TopicPartition], tell: impl Fn(&ShardHandle, Vec<TopicPartition>)) {
+        let mut by_shard = vec![Vec::new(); self.shards.len()];
+        for id in ids {
+            by_shard[ShardHandle::of(&self.shards, *id).0].push(*id);
+        }
+        for (shard, ids) in self.shards.iter().zip(by_shard).filter(|(_, ids)| !ids.is_empty()) {
+            tell(shard, ids);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Checkpoints of this session's write-ahead log, made from memory.
+//!
+//! One task collects slots that have become durable. When there are enough of them ([`triggers`]) it
+//! decides what stays where it is and what is gathered into sorted objects ([`plan`]), writes those
+//! and a checkpoint object, publishes it with one compare-and-swap, and only then tells the shards,
+//! lets the tail shrink and trims the log. A step that fails is begun again with new object names:
+//! until publication nothing refers to what was written.
+//!
+//! Invariants:
+//! - A partition is listed whole before a delta of it is, and claims are adopted without gaps.
+//! - The tail drops a record only after a published checkpoint names where it is.
+//! - The log is trimmed only below a published checkpoint, and what is referred to stays.
+
+mod claims;
+mod content;
+mod plan;
+mod task;
+mod triggers;
+
+use tokio::sync::{mpsc, oneshot};
+use weir_ids::{ClaimNumber, TopicPartition};
+
+pub(crate) use task::{Checkpointer, CheckpointerDeps};
+pub(crate) use triggers::CheckpointSettings;
+
+use crate::wal::DurableSlot;
+
+/// A way to the checkpointer. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct CheckpointHandle {
+    sender: mpsc::UnboundedSender<Message>,
+}
+
+/// What the checkpointer's task reads. Bounded by the broker's buffers: every slot holds its room.
+pub(crate) struct CheckpointInbox(mpsc::UnboundedReceiver<Message>);
+
+enum Message {
+    Durable(DurableSlot),
+    Claimed(Vec<(ClaimNumber, TopicPartition)>),
+    Settled(Vec<ClaimNumber>),
+    Closed(Vec<TopicPartition>),
+    /// Checkpoint now; the answer says whether everything up to here is published.
+    Now(oneshot::Sender<bool>),
+}
+
+impl CheckpointHandle {
+    pub(crate) fn new() -> (Self, CheckpointInbox) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Self { sender }, CheckpointInbox(receiver))
+    }
+
+    fn send(&self, message: Message) {
+        let _ = self.sender.send(message);
+    }
+
+    /// A slot has become durable.
+    pub(crate) fn durable(&self, slot: DurableSlot) {
+        self.send(Message::Durable(slot));
+    }
+
+    /// These claims are about to be made.
+    pub(crate) fn claimed(&self, claims: Vec<(ClaimNumber, TopicPartition)>) {
+        self.send(Message::Claimed(claims));
+    }
+
+    /// These claims have been made and their partitions opened, or never will be.
+    pub(crate) fn settled(&self, claims: Vec<ClaimNumber>) {
+        self.send(Message::Settled(claims));
+    }
+
+    /// These partitions have been given up.
+    pub(crate) fn closed(&self, partitions: Vec<TopicPartition>) {
+        self.send(Message::Closed(partitions));
+    }
+
+    /// Makes a checkpoint of all that is durable; true if it is published.
+    pub(crate) async fn now(&self) -> bool {
+        let (done, answer) = oneshot::channel();
+        self.send(Message::Now(done));
+        answer.await.unwrap_or(false)
+    }
+}

@@ -1,0 +1,212 @@
+//! What stays where it is and what is gathered. No I/O.
+
+use std::collections::BTreeMap;
+
+use weir_ids::{LeaderEpoch, TopicPartition};
+use weir_segment_store::{
+    Part, Reference,
+    checkpoint::Listing,
+    object::{BatchEntry, Builder, Chunk, ChunkSource},
+};
+
+use super::CheckpointSettings;
+use crate::wal::{DurableSlot, SlotChunk};
+
+/// A run of one partition's batches, in the order of their offsets.
+pub(super) enum Run<'a> {
+    /// Long enough to stay where it is.
+    InPlace(Reference, &'a SlotChunk),
+    /// Small pieces of one epoch, to be gathered.
+    Gather(Vec<&'a SlotChunk>),
+}
+
+/// The runs of each partition that the slots touch.
+pub(super) type Plan<'a> = BTreeMap<TopicPartition, Vec<Run<'a>>>;
+
+/// Decides for all chunks of `slots`, which follow one another.
+pub(super) fn plan<'a>(slots: &'a [DurableSlot], settings: &CheckpointSettings) -> Plan<'a> {
+    let mut plan = Plan::new();
+    for slot in slots {
+        for (place, chunk) in slot.chunks.iter() {
+            let runs = plan.entry(chunk.partition).or_default();
+            if place.data.len >= settings.in_place_bytes {
+                runs.push(Run::InPlace(place.reference(slot.object, slot.origin), chunk));
+                continue;
+            }
+            match runs.last_mut() {
+                Some(Run::Gather(pieces)) if pieces[0].epoch == chunk.epoch => pieces.push(chunk),
+                _ => runs.push(Run::Gather(vec![chunk])),
+            }
+        }
+    }
+    plan
+}
+
+/// The runs to gather, in groups that make one sorted object each.
+pub(super) fn groups<'a, 'p>(
+    plan: &'p Plan<'a>,
+    settings: &CheckpointSettings,
+) -> Vec<Vec<&'p [&'a SlotChunk]>> {
+    let mut groups: Vec<Vec<&[&SlotChunk]>> = Vec::new();
+    let mut bytes = u64::MAX;
+    for run in plan.values().flatten() {
+        let Run::Gather(pieces) = run else { continue };
+        if bytes >= settings.sorted_bytes {
+            groups.push(Vec::new());
+            bytes = 0;
+        }
+        bytes += pieces.iter().flat_map(|p| &p.entries).map(|e| u64::from(e.bytes)).sum::<u64>();
+        if let Some(group) = groups.last_mut() {
+            group.push(pieces);
+        }
+    }
+    groups
+}
+
+/// Adds a gathered run to a body.
+pub(super) fn add(builder: &mut Builder, pieces: &[&SlotChunk]) {
+    let entries: Vec<BatchEntry> = pieces.iter().flat_map(|p| &p.entries).copied().collect();
+    let batches = pieces.iter().flat_map(|p| &p.batches).cloned();
+    builder.add(ChunkSource {
+        partition: pieces[0].partition,
+        epoch: pieces[0].epoch,
+        batches: &entries,
+        parts: batches.map(Part::Batch).collect(),
+    });
+}
+
+/// What the plan adds to each partition's listing. `gathered` are the chunks of the sorted objects,
+/// in the order of [`groups`].
+pub(super) fn deltas(
+    plan: &Plan<'_>,
+    gathered: impl IntoIterator<Item = (weir_segment_store::ObjectName, Chunk)>,
+) -> BTreeMap<TopicPartition, (LeaderEpoch, Listing)> {
+    let mut gathered = gathered.into_iter();
+    let mut deltas = BTreeMap::new();
+    for (partition, runs) in plan {
+        let mut delta = Listing::default();
+        let mut latest = LeaderEpoch::NONE;
+        for run in runs {
+            match run {
+                Run::InPlace(reference, chunk) => {
+                    delta.append_chunk(*reference, &chunk.entries);
+                    latest = chunk.epoch;
+                }
+                Run::Gather(pieces) => {
+                    let Some((object, chunk)) = gathered.next() else { continue };
+                    assert_eq!(chunk.partition, *partition, "gathered chunks are in plan order");
+                    let entries: Vec<BatchEntry> =
+                        pieces.iter().flat_map(|p| &p.entries).copied().collect();
+                    delta.append_chunk(chunk.reference(object, 0), &entries);
+                    latest = chunk.epoch;
+                }
+            }
+        }
+        deltas.insert(*partition, (latest, delta));
+    }
+    deltas
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use weir_ids::{SessionId, Slot};
+    use weir_segment_store::{
+        ObjectName,
+        object::{Header, Kind},
+        testing::{CLUSTER, batch, partition},
+    };
+
+    use super::*;
+
+    const SESSION: SessionId = SessionId(2);
+
+    fn header(number: u64) -> Header {
+        Header { cluster: CLUSTER, session: SESSION, number, put_id: 1, kind: Kind::Slot }
+    }
+
+    /// A durable slot with one batch a chunk: (partition, epoch, first offset, records).
+    fn slot(number: u64, chunks: &[(u32, i32, i64, i64)]) -> DurableSlot {
+        let mut builder = Builder::new(&header(number));
+        let mut sources = Vec::new();
+        for (index, epoch, base, count) in chunks {
+            let batches = vec![batch(*epoch, *base, *count)];
+            let entries: Vec<_> = batches.iter().map(|b| BatchEntry::from(&b.header())).collect();
+            let epoch = LeaderEpoch(*epoch);
+            let chunk = SlotChunk { partition: partition(*index), epoch, entries, batches };
+            add(&mut builder, &[&chunk]);
+            sources.push(chunk);
+        }
+        let body = builder.finish();
+        DurableSlot {
+            slot: Slot(number),
+            object: ObjectName::WalFile { session: SESSION, file: 1 },
+            origin: number * 1_000_000,
+            bytes: body.len,
+            chunks: Arc::new(body.chunks.into_iter().zip(sources).collect()),
+        }
+    }
+
+    fn settings() -> CheckpointSettings {
+        CheckpointSettings {
+            in_place_bytes: 5_000,
+            sorted_bytes: 1_000,
+            ..CheckpointSettings::for_buffers(1 << 20)
+        }
+    }
+
+    /// Builds the sorted objects of a plan as the task does.
+    fn gather(plan: &Plan<'_>) -> Vec<(ObjectName, Chunk)> {
+        let mut chunks = Vec::new();
+        for (number, group) in groups(plan, &settings()).into_iter().enumerate() {
+            let mut builder = Builder::new(&header(0));
+            group.into_iter().for_each(|pieces| add(&mut builder, pieces));
+            let name = ObjectName::Sorted { session: SESSION, number: number as u64 };
+            chunks.extend(builder.finish().chunks.into_iter().map(|chunk| (name, chunk)));
+        }
+        chunks
+    }
+
+    #[test]
+    fn small_pieces_are_gathered_and_long_runs_stay() {
+        let slots = [
+            slot(1, &[(0, 1, 0, 2), (1, 1, 0, 1)]),
+            slot(2, &[(0, 1, 2, 3)]),
+            slot(3, &[(0, 1, 5, 90)]),
+            slot(4, &[(0, 1, 95, 1), (1, 1, 1, 1)]),
+        ];
+        let plan = plan(&slots, &settings());
+        let deltas = deltas(&plan, gather(&plan));
+        let (epoch, first) = &deltas[&partition(0)];
+        assert_eq!(*epoch, LeaderEpoch(1));
+        let spans: Vec<_> = first
+            .references
+            .iter()
+            .map(|r| (r.base.0, r.last.0, matches!(r.object, ObjectName::Sorted { .. })))
+            .collect();
+        assert_eq!(spans, [(0, 4, true), (5, 94, false), (95, 95, true)]);
+        assert!(first.is_dense());
+        assert_eq!(first.references[1].data.at, 3_000_000 + 64, "where it lies in the log");
+        let (_, second) = &deltas[&partition(1)];
+        assert_eq!(second.references.len(), 1, "one range a partition");
+    }
+
+    #[test]
+    fn a_run_has_one_epoch() {
+        let slots = [slot(1, &[(0, 1, 0, 1)]), slot(2, &[(0, 2, 1, 1)])];
+        let plan = plan(&slots, &settings());
+        let (epoch, delta) = &deltas(&plan, gather(&plan))[&partition(0)];
+        assert_eq!((*epoch, delta.references.len()), (LeaderEpoch(2), 2));
+        assert_eq!(delta.epoch_starts.len(), 2);
+    }
+
+    #[test]
+    fn sorted_objects_are_cut_at_their_size() {
+        let chunks: Vec<_> = (0..12).map(|index| (index, 1, 0, 3)).collect();
+        let slots = [slot(1, &chunks)];
+        let plan = plan(&slots, &settings());
+        let sizes: Vec<_> = groups(&plan, &settings()).iter().map(Vec::len).collect();
+        assert!(sizes.len() > 2 && sizes.iter().sum::<usize>() == 12, "{sizes:?}");
+    }
+}

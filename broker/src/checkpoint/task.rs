@@ -1,0 +1,408 @@
+//! The task that makes checkpoints.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep_until},
+};
+use uuid::Uuid;
+use weir_ids::{LeaderEpoch, SessionId, Slot, TopicPartition};
+use weir_meta::{CheckpointError, Metadata, TrimError, model::CheckpointPointer, store::Remedy};
+use weir_runtime::{Runtime, Stop};
+use weir_segment_store::{
+    ObjectName, Store, StoreError,
+    checkpoint::{self, Checkpoint, Line, Listing, MAX_DELTAS},
+    journal::{self, Journal},
+    object::{Builder, Chunk, Header, Kind},
+};
+
+use super::{
+    CheckpointInbox, CheckpointSettings, Message, claims::Claims, content, plan, triggers::Waiting,
+};
+use crate::{
+    partition::Partition,
+    shard::{DurableChunk, ShardHandle},
+    wal::DurableSlot,
+};
+
+/// What the checkpointer works with.
+pub(crate) struct CheckpointerDeps {
+    pub(crate) cluster: Uuid,
+    pub(crate) session: SessionId,
+    pub(crate) runtime: Runtime,
+    pub(crate) metadata: Metadata,
+    pub(crate) store: Store,
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) shards: Arc<[ShardHandle]>,
+    pub(crate) settings: CheckpointSettings,
+}
+
+/// The checkpoints of one session.
+pub(crate) struct Checkpointer {
+    deps: CheckpointerDeps,
+    claims: Claims,
+    waiting: Waiting,
+    slots: Vec<DurableSlot>,
+    /// Everything below is durable here.
+    durable_below: Slot,
+    /// Checkpointed slots that the tail still holds, oldest first.
+    cached: VecDeque<(u64, Vec<DurableChunk>)>,
+    /// Bytes of those and of the slots that wait.
+    tail_bytes: u64,
+    /// The number of the last published checkpoint, 0 before the first, and of its full one.
+    number: u64,
+    full: u64,
+    next_object: u64,
+    /// Partitions that the current chain lists.
+    listed: BTreeSet<TopicPartition>,
+    gone: BTreeSet<TopicPartition>,
+    /// Files of this session's log that listings refer to.
+    in_place: BTreeSet<ObjectName>,
+    requests: Vec<oneshot::Sender<bool>>,
+    retry_at: Option<Instant>,
+    failures: u32,
+}
+
+/// Why a checkpoint was not made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failed {
+    #[error("write {0}")]
+    Store(#[from] StoreError),
+    #[error("publish it: {0}")]
+    Publish(#[from] CheckpointError),
+    #[error("record what is trimmed: {0}")]
+    Trim(#[from] TrimError),
+    #[error("trim the log: {0}")]
+    Journal(#[from] journal::Error),
+}
+
+impl Failed {
+    /// Whether the session is over: somebody else has ended it, or nothing sensible can follow.
+    fn is_final(&self) -> bool {
+        match self {
+            Self::Store(_) => false,
+            Self::Publish(error) => error.remedy() != Remedy::Retry,
+            Self::Trim(error) => error.remedy() != Remedy::Retry,
+            Self::Journal(error) => error.advice() != journal::Advice::Retry,
+        }
+    }
+}
+
+const FIRST_RETRY: Duration = Duration::from_millis(250);
+const LONGEST_RETRY: Duration = Duration::from_secs(10);
+
+impl Checkpointer {
+    pub(crate) fn new(deps: CheckpointerDeps) -> Self {
+        Self {
+            deps,
+            claims: Claims::default(),
+            waiting: Waiting::default(),
+            slots: Vec::new(),
+            durable_below: Slot::OPEN.next(),
+            cached: VecDeque::new(),
+            tail_bytes: 0,
+            number: 0,
+            full: 0,
+            next_object: 1,
+            listed: BTreeSet::new(),
+            gone: BTreeSet::new(),
+            in_place: BTreeSet::new(),
+            requests: Vec::new(),
+            retry_at: None,
+            failures: 0,
+        }
+    }
+
+    /// Runs until `stop`. Whoever stops it asks for a last checkpoint before.
+    ///
+    /// # Errors
+    /// When the session is over.
+    pub(crate) async fn run(mut self, inbox: CheckpointInbox, stop: Stop) -> Result<(), Failed> {
+        let mut inbox: mpsc::UnboundedReceiver<Message> = inbox.0;
+        loop {
+            let due = self.retry_at.or(self.waiting.due_at(&self.deps.settings));
+            tokio::select! {
+                biased;
+                () = stop.requested() => return Ok(()),
+                message = inbox.recv() => match message {
+                    Some(message) => self.handle(message),
+                    None => return Ok(()),
+                },
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
+            }
+            while let Ok(message) = inbox.try_recv() {
+                self.handle(message);
+            }
+            if self.is_due() {
+                self.attempt().await?;
+            }
+            self.evict();
+        }
+    }
+
+    fn handle(&mut self, message: Message) {
+        match message {
+            Message::Durable(slot) => {
+                self.durable_below = slot.slot.next();
+                self.tail_bytes += slot.bytes;
+                self.waiting.add(slot.bytes, Instant::now());
+                self.slots.push(slot);
+            }
+            Message::Claimed(claims) => self.claims.claimed(claims),
+            Message::Settled(claims) => self.claims.settled(&claims),
+            Message::Closed(partitions) => {
+                for partition in partitions {
+                    self.claims.closed(partition);
+                    if self.listed.remove(&partition) {
+                        self.gone.insert(partition);
+                    }
+                }
+            }
+            Message::Now(done) => self.requests.push(done),
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        let now = Instant::now();
+        match self.retry_at {
+            Some(retry_at) => retry_at <= now,
+            None => !self.requests.is_empty() || self.waiting.is_due(&self.deps.settings, now),
+        }
+    }
+
+    async fn attempt(&mut self) -> Result<(), Failed> {
+        let result = self.checkpoint().await;
+        for done in self.requests.drain(..) {
+            let _ = done.send(result.is_ok());
+        }
+        match result {
+            Ok(()) => {
+                if self.failures > 0 {
+                    tracing::info!(failures = self.failures, "checkpoints are made again");
+                }
+                self.failures = 0;
+                self.retry_at = None;
+                Ok(())
+            }
+            Err(error) if error.is_final() => Err(error),
+            Err(error) => {
+                if self.failures == 0 {
+                    tracing::warn!(%error, "no checkpoint for now; trying again");
+                }
+                let pause = FIRST_RETRY.saturating_mul(1 << self.failures.min(8));
+                let jitter = self.deps.runtime.random_u64() % 100;
+                self.failures = self.failures.saturating_add(1);
+                self.retry_at =
+                    Some(Instant::now() + pause.min(LONGEST_RETRY) + Duration::from_millis(jitter));
+                Ok(())
+            }
+        }
+    }
+
+    /// Makes one checkpoint of all that is durable and publishes it.
+    async fn checkpoint(&mut self) -> Result<(), Failed> {
+        let slots = std::mem::take(&mut self.slots);
+        let waiting = std::mem::take(&mut self.waiting);
+        let result = self.checkpoint_slots(&slots).await;
+        match result {
+            Ok(()) => {
+                self.cached.extend(slots.iter().map(|slot| (slot.bytes, durable_chunks(slot))));
+                self.trim().await
+            }
+            Err(error) => {
+                self.slots = slots;
+                self.waiting = waiting;
+                Err(error)
+            }
+        }
+    }
+
+    async fn checkpoint_slots(&mut self, slots: &[DurableSlot]) -> Result<(), Failed> {
+        let adopted_through = self.claims.settled_through();
+        let whole = self.number == 0 || self.number - self.full >= MAX_DELTAS;
+        let nothing_new = slots.is_empty() && self.claims.unlisted().is_empty();
+        if nothing_new && self.gone.is_empty() && self.number > 0 {
+            return Ok(());
+        }
+        let plan = plan::plan(slots, &self.deps.settings);
+        let gathered = self.write_sorted(&plan).await?;
+        let deltas = plan::deltas(&plan, gathered);
+        let wholes = self.wholes(whole).await;
+        let lines = content::lines(
+            &deltas,
+            wholes,
+            |partition| self.listed.contains(partition),
+            self.gone.iter().copied().filter(|_| !whole),
+        );
+        let number = self.number + 1;
+        let checkpoint = Checkpoint {
+            session: self.deps.session,
+            number,
+            full: if whole { number } else { self.full },
+            covers_below: self.durable_below,
+            adopted_through,
+            partitions: lines.into_iter().collect(),
+        };
+        self.publish(&checkpoint).await?;
+        self.published(checkpoint, deltas).await;
+        Ok(())
+    }
+
+    /// Writes what is gathered; returns its chunks in the order of the plan.
+    async fn write_sorted(
+        &mut self,
+        plan: &plan::Plan<'_>,
+    ) -> Result<Vec<(ObjectName, Chunk)>, Failed> {
+        let mut chunks = Vec::new();
+        for group in plan::groups(plan, &self.deps.settings) {
+            let number = self.next_object;
+            self.next_object += 1;
+            let mut builder = Builder::new(&Header {
+                cluster: self.deps.cluster,
+                session: self.deps.session,
+                number,
+                put_id: self.deps.runtime.random_u64(),
+                kind: Kind::Sorted,
+            });
+            group.into_iter().for_each(|pieces| plan::add(&mut builder, pieces));
+            let body = builder.finish();
+            let name = ObjectName::Sorted { session: self.deps.session, number };
+            self.deps.store.create(name, &body.parts).await?;
+            chunks.extend(body.chunks.into_iter().map(|chunk| (name, chunk)));
+        }
+        Ok(chunks)
+    }
+
+    /// The listings as of the last checkpoint of the partitions to list whole.
+    async fn wholes(&self, all: bool) -> BTreeMap<TopicPartition, Listing> {
+        let wanted: Vec<TopicPartition> = if all {
+            self.listed.iter().chain(self.claims.unlisted()).copied().collect()
+        } else {
+            self.claims.unlisted().iter().copied().collect()
+        };
+        let mut by_shard = vec![Vec::new(); self.deps.shards.len()];
+        for partition in wanted {
+            by_shard[ShardHandle::of(&self.deps.shards, partition).0].push(partition);
+        }
+        let mut wholes = BTreeMap::new();
+        for (shard, partitions) in self.deps.shards.iter().zip(by_shard) {
+            let listing = |partition: &mut Partition| partition.listing();
+            let questions = partitions.iter().map(|partition| (*partition, listing)).collect();
+            let answers = shard.ask_all(questions).await;
+            let found = partitions.into_iter().zip(answers);
+            wholes.extend(found.filter_map(|(partition, answer)| Some((partition, answer?))));
+        }
+        wholes
+    }
+
+    async fn publish(&self, checkpoint: &Checkpoint) -> Result<(), Failed> {
+        let (session, number) = (self.deps.session, checkpoint.number);
+        let name = ObjectName::Checkpoint { session, number };
+        let bytes = checkpoint::encode(checkpoint);
+        let part = weir_segment_store::Part::Bytes(bytes);
+        match self.deps.store.create(name, std::slice::from_ref(&part)).await {
+            // Left by an attempt that was not published: nothing refers to it.
+            Err(StoreError::Exists(_)) => {
+                self.deps.store.delete(name).await?;
+                self.deps.store.create(name, &[part]).await?;
+            }
+            other => other?,
+        }
+        let pointer = CheckpointPointer {
+            object: name.to_string(),
+            number,
+            covers_below: checkpoint.covers_below,
+            adopted_through: checkpoint.adopted_through,
+        };
+        Ok(self.deps.metadata.publish_checkpoint(session, &pointer).await?)
+    }
+
+    /// A checkpoint is published: remember it, tell the shards, drop the chain before a full one.
+    async fn published(
+        &mut self,
+        checkpoint: Checkpoint,
+        deltas: BTreeMap<TopicPartition, (LeaderEpoch, Listing)>,
+    ) {
+        let (old_full, is_full) = (self.full, checkpoint.number == checkpoint.full);
+        let old_number = self.number;
+        self.number = checkpoint.number;
+        self.full = checkpoint.full;
+        if is_full {
+            self.listed.clear();
+            self.in_place.clear();
+        }
+        self.gone.clear();
+        for (partition, line) in &checkpoint.partitions {
+            if let Line::Whole(listing) | Line::Delta(listing) = line {
+                self.listed.insert(*partition);
+                let own = |name: &ObjectName| name.session() == self.deps.session;
+                let names = listing.references.iter().map(|reference| reference.object);
+                self.in_place.extend(names.filter(own));
+            }
+        }
+        self.claims.listed(self.listed.iter());
+        let mut by_shard = vec![Vec::new(); self.deps.shards.len()];
+        for (partition, (epoch, delta)) in deltas {
+            let shard = ShardHandle::of(&self.deps.shards, partition).0;
+            by_shard[shard].push((partition, epoch, delta));
+        }
+        for (shard, lines) in self.deps.shards.iter().zip(by_shard) {
+            shard.checkpointed(lines);
+        }
+        tracing::debug!(number = self.number, is_full, "published a checkpoint");
+        if is_full && old_full > 0 {
+            self.drop_chain(old_full..=old_number).await;
+        }
+    }
+
+    /// Deletes checkpoints that the newest full one stands in for. What fails stays until the next
+    /// sweep.
+    async fn drop_chain(&self, numbers: std::ops::RangeInclusive<u64>) {
+        for number in numbers {
+            let name = ObjectName::Checkpoint { session: self.deps.session, number };
+            if let Err(error) = self.deps.store.delete(name).await {
+                tracing::warn!(%error, "an old checkpoint is not deleted");
+            }
+        }
+    }
+
+    async fn trim(&mut self) -> Result<(), Failed> {
+        let (session, below) = (self.deps.session, self.durable_below);
+        self.deps.metadata.trim(session, below).await?;
+        self.deps.journal.trim(session, below, &|name| self.in_place.contains(name)).await?;
+        Ok(())
+    }
+
+    /// Lets the tail drop what is checkpointed, oldest first, down to its size.
+    fn evict(&mut self) {
+        while self.tail_bytes > self.deps.settings.tail_bytes {
+            let Some((bytes, chunks)) = self.cached.pop_front() else { return };
+            self.tail_bytes -= bytes;
+            let mut by_shard = vec![Vec::new(); self.deps.shards.len()];
+            for chunk in chunks {
+                by_shard[ShardHandle::of(&self.deps.shards, chunk.partition).0].push(chunk);
+            }
+            for (shard, chunks) in self.deps.shards.iter().zip(by_shard) {
+                if !chunks.is_empty() {
+                    shard.evict(chunks);
+                }
+            }
+        }
+    }
+}
+
+fn durable_chunks(slot: &DurableSlot) -> Vec<DurableChunk> {
+    let chunks = slot.chunks.iter();
+    chunks
+        .map(|(place, _)| DurableChunk {
+            partition: place.partition,
+            epoch: place.epoch,
+            last: place.last,
+        })
+        .collect()
+}

@@ -1,0 +1,153 @@
+//! The broker as its own process reaches it: calls go straight to the shards, bytes are shared.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use weir_ids::{LeaderEpoch, Offset, Timestamp, TopicPartition};
+
+use crate::{
+    Broker,
+    client::{
+        Append, BrokerClient, Offsets, Read, ReadError, ReadOutcome, Receipt, TailSource,
+        TimestampMatch, receipt, tail,
+    },
+    partition::Partition,
+    shard::{QueuedAppend, ShardHandle},
+};
+
+/// A broker of this process. Cheap to clone.
+#[derive(Clone)]
+pub struct LocalBroker {
+    broker: Arc<Broker>,
+    next_reader: Arc<AtomicU64>,
+}
+
+impl LocalBroker {
+    pub(crate) fn new(broker: Arc<Broker>) -> Self {
+        Self { broker, next_reader: Arc::new(AtomicU64::new(1)) }
+    }
+
+    fn shard(&self, partition: TopicPartition) -> &ShardHandle {
+        ShardHandle::of(self.broker.shards(), partition).1
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        partition: TopicPartition,
+        question: impl FnOnce(&mut Partition) -> T + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let answer = self.shard(partition).ask(partition, question).await;
+        answer.ok_or(ReadError::NotOwner(partition))
+    }
+}
+
+#[async_trait]
+impl BrokerClient for LocalBroker {
+    async fn append(&self, appends: Vec<Append>) -> Vec<Receipt> {
+        let lens = appends.iter().map(|append| append.records.len());
+        let reserved = self.broker.buffers().reserve(lens).await;
+        let shards = self.broker.shards();
+        let mut by_shard: Vec<Vec<QueuedAppend>> = shards.iter().map(|_| Vec::new()).collect();
+        let mut receipts = Vec::with_capacity(appends.len());
+        for (append, reserved) in appends.into_iter().zip(reserved) {
+            let (resolver, receipt) = receipt(append.partition);
+            receipts.push(receipt);
+            let shard = ShardHandle::of(shards, append.partition).0;
+            by_shard[shard].push(QueuedAppend { append, resolver, reserved });
+        }
+        for (shard, appends) in shards.iter().zip(by_shard).filter(|(_, a)| !a.is_empty()) {
+            shard.append(appends);
+        }
+        receipts
+    }
+
+    async fn read(&self, reads: Vec<Read>) -> Vec<Result<ReadOutcome, ReadError>> {
+        let shards = self.broker.shards();
+        let mut answers: Vec<Result<ReadOutcome, ReadError>> =
+            reads.iter().map(|read| Err(ReadError::NotOwner(read.partition))).collect();
+        let mut by_shard: BTreeMap<usize, Vec<(usize, Read)>> = BTreeMap::new();
+        for (place, read) in reads.into_iter().enumerate() {
+            by_shard
+                .entry(ShardHandle::of(shards, read.partition).0)
+                .or_default()
+                .push((place, read));
+        }
+        let asked: Vec<_> =
+            by_shard.into_iter().map(|(shard, reads)| shards[shard].read(reads)).collect();
+        for answer in asked {
+            for (place, answer) in answer.await.unwrap_or_default() {
+                answers[place] = answer;
+            }
+        }
+        answers
+    }
+
+    async fn offsets(&self, partitions: Vec<TopicPartition>) -> Vec<Result<Offsets, ReadError>> {
+        let mut answers = Vec::with_capacity(partitions.len());
+        for partition in partitions {
+            answers.push(self.ask(partition, |partition| partition.offsets()).await);
+        }
+        answers
+    }
+
+    async fn find_timestamp(
+        &self,
+        partition: TopicPartition,
+        timestamp: Timestamp,
+    ) -> Result<TimestampMatch, ReadError> {
+        self.ask(partition, move |partition| partition.find_timestamp(timestamp)).await
+    }
+
+    async fn find_max_timestamp(
+        &self,
+        partition: TopicPartition,
+    ) -> Result<TimestampMatch, ReadError> {
+        self.ask(partition, |partition| partition.find_max_timestamp()).await
+    }
+
+    async fn epoch_end(
+        &self,
+        partition: TopicPartition,
+        epoch: LeaderEpoch,
+    ) -> Result<Option<(LeaderEpoch, Offset)>, ReadError> {
+        self.ask(partition, move |partition| partition.epoch_end(epoch)).await
+    }
+
+    async fn delete_records(
+        &self,
+        partition: TopicPartition,
+        before: Option<Offset>,
+    ) -> Result<Offset, ReadError> {
+        self.broker.delete_records(partition, before).await
+    }
+
+    fn tail(&self) -> TailSource {
+        let reader = self.next_reader.fetch_add(1, Ordering::Relaxed);
+        let (sink, mut interest, source) = tail();
+        let broker = Arc::clone(&self.broker);
+        self.broker.part().spawn("tail", move |stop| async move {
+            loop {
+                let change = tokio::select! {
+                    biased;
+                    () = stop.requested() => break,
+                    change = interest.recv() => change,
+                };
+                let Some((partition, wanted)) = change else { break };
+                let (_, shard) = ShardHandle::of(broker.shards(), partition);
+                if wanted {
+                    shard.subscribe(reader, partition, sink.clone());
+                } else {
+                    shard.unsubscribe(reader, partition);
+                }
+            }
+            broker.shards().iter().for_each(|shard| shard.reader_gone(reader));
+        });
+        source
+    }
+}

@@ -1,0 +1,191 @@
+//! Reading what an ended session left.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use weir_ids::{SessionId, Slot, TopicPartition};
+use weir_meta::{
+    Error as MetaError, Metadata, SealError, Sealing,
+    model::{CheckpointPointer, Seal, Wal},
+};
+use weir_segment_store::{
+    NameError, ObjectName, Reference, Store, StoreError,
+    checkpoint::{self, Chain, ChainError, DecodeError},
+    journal::{self, Journal, StoredSlot},
+    object::BatchEntry,
+};
+
+/// What an ended session left.
+#[derive(Debug)]
+pub(crate) struct SessionLogs {
+    /// Its checkpoints.
+    pub(crate) chain: Chain,
+    /// The chunks of the slots behind them, in order.
+    pub(crate) chunks: BTreeMap<TopicPartition, Vec<(Slot, Reference, Vec<BatchEntry>)>>,
+}
+
+/// Why a session can't be recovered from.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The metadata does not know its log.
+    #[error("session {0} has no log in the metadata; restore the metadata from a backup")]
+    Unknown(SessionId),
+    /// Nobody has ended it, and this broker may not.
+    #[error("session {0} has not been ended")]
+    NotSealed(SessionId),
+    /// It is shorter than what was recorded when it was ended.
+    #[error(
+        "the log of session {session} ends before slot {found}, but was recorded to end at \
+         {recorded}; restore its files"
+    )]
+    Short {
+        /// The session.
+        session: SessionId,
+        /// Where it ends now.
+        found: Slot,
+        /// Where it ended.
+        recorded: Slot,
+    },
+    /// Its log can't be read.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+    /// A checkpoint can't be fetched.
+    #[error("checkpoint: {0}")]
+    Store(#[from] StoreError),
+    /// The metadata names something that is no checkpoint.
+    #[error("the metadata names a checkpoint wrongly: {0}")]
+    Name(#[from] NameError),
+    /// A checkpoint can't be read.
+    #[error("{name}: {error}; restore it from a backup")]
+    Checkpoint {
+        /// The object.
+        name: String,
+        /// What is wrong with it.
+        error: DecodeError,
+    },
+    /// The checkpoints do not follow one another.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// The end of it can't be recorded.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The metadata can't be read.
+    #[error(transparent)]
+    Metadata(#[from] MetaError),
+}
+
+/// Reads ended sessions, each once.
+pub(crate) struct Sessions {
+    metadata: Metadata,
+    store: Store,
+    journal: Arc<dyn Journal>,
+    /// Whether this process is known to be the only one, so that a session that nobody has ended is
+    /// one that died.
+    sole: bool,
+    read: BTreeMap<SessionId, Arc<SessionLogs>>,
+}
+
+impl Sessions {
+    pub(crate) fn new(
+        metadata: Metadata,
+        store: Store,
+        journal: Arc<dyn Journal>,
+        sole: bool,
+    ) -> Self {
+        Self { metadata, store, journal, sole, read: BTreeMap::new() }
+    }
+
+    /// What has been read.
+    pub(crate) fn all(&self) -> &BTreeMap<SessionId, Arc<SessionLogs>> {
+        &self.read
+    }
+
+    /// Forgets what has been read: recovery is over.
+    pub(crate) fn forget(&mut self) {
+        self.read.clear();
+    }
+
+    /// Ends `session`, if nobody has and this broker may.
+    ///
+    /// # Errors
+    /// When it may not, or its log can't be read.
+    pub(crate) async fn end(&mut self, session: SessionId) -> Result<(), SessionError> {
+        let wal = self.wal(session).await?;
+        if wal.sealed.is_some() {
+            return Ok(());
+        }
+        if !self.sole {
+            return Err(SessionError::NotSealed(session));
+        }
+        let mut trim = wal.trim;
+        loop {
+            let sealed = self.journal.seal(session, trim).await?;
+            let seal = Seal { at: sealed.end, detail: None };
+            match self.metadata.seal(session, seal).await? {
+                Sealing::Sealed(_) => return Ok(()),
+                Sealing::BeginAgain { trim: now } => trim = now,
+            }
+        }
+    }
+
+    /// Reads an ended session, if it has not been read.
+    ///
+    /// # Errors
+    /// When any of it can't be read.
+    pub(crate) async fn read(&mut self, session: SessionId) -> Result<(), SessionError> {
+        if self.read.contains_key(&session) {
+            return Ok(());
+        }
+        let wal = self.wal(session).await?;
+        let recorded = wal.sealed.as_ref().ok_or(SessionError::NotSealed(session))?.at;
+        let chain = match &wal.checkpoint {
+            Some(pointer) => self.chain(pointer).await?,
+            None => Chain::empty(),
+        };
+        let from = chain.covers_below.max(wal.trim);
+        let sealed = self.journal.seal(session, from).await?;
+        if sealed.end < recorded {
+            let found = sealed.end;
+            return Err(SessionError::Short { session, found, recorded });
+        }
+        let slots = sealed.slots.into_iter().filter(|slot| slot.slot < recorded);
+        let logs = SessionLogs { chain, chunks: by_partition(slots) };
+        self.read.insert(session, Arc::new(logs));
+        Ok(())
+    }
+
+    async fn wal(&self, session: SessionId) -> Result<Wal, SessionError> {
+        let wal = self.metadata.wal(session).await?;
+        wal.map(|found| found.value).ok_or(SessionError::Unknown(session))
+    }
+
+    async fn chain(&self, pointer: &CheckpointPointer) -> Result<Chain, SessionError> {
+        let name = ObjectName::parse(&pointer.object)?;
+        let newest = self.checkpoint(name).await?;
+        let mut checkpoints = Vec::new();
+        for number in Chain::predecessors(&newest)? {
+            let name = ObjectName::Checkpoint { session: name.session(), number };
+            checkpoints.push(self.checkpoint(name).await?);
+        }
+        checkpoints.push(newest);
+        Ok(Chain::add_up(checkpoints)?)
+    }
+
+    async fn checkpoint(&self, name: ObjectName) -> Result<checkpoint::Checkpoint, SessionError> {
+        let bytes = self.store.get(name).await?;
+        checkpoint::decode(&bytes)
+            .map_err(|error| SessionError::Checkpoint { name: name.to_string(), error })
+    }
+}
+
+fn by_partition(
+    slots: impl Iterator<Item = StoredSlot>,
+) -> BTreeMap<TopicPartition, Vec<(Slot, Reference, Vec<BatchEntry>)>> {
+    let mut chunks: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for slot in slots {
+        for (chunk, batches) in slot.chunks {
+            let reference = chunk.reference(slot.object, slot.origin);
+            chunks.entry(chunk.partition).or_default().push((slot.slot, reference, batches));
+        }
+    }
+    chunks
+}

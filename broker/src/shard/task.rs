@@ -1,0 +1,264 @@
+//! The task that runs a shard.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use tokio::sync::mpsc;
+use weir_ids::{PartitionIndex, Timestamp, TopicId, TopicPartition};
+use weir_protocol::records::Patcher;
+use weir_runtime::{Runtime, Stop};
+use weir_segment_store::checkpoint::Listing;
+
+use super::{DurableChunk, Message, QueuedAppend, ReadAnswers, Reads, ShardInbox};
+use crate::{
+    TopicRules,
+    buffers::Buffers,
+    client::{AppendError, ReadError, TailEvent, TailSink},
+    partition::{Accepted, Answered, Claimed, Partition, Verdict},
+    wal::WalHandle,
+};
+
+/// How many messages are taken at once.
+const TAKE: usize = 256;
+
+/// A shard.
+pub(crate) struct Shard {
+    runtime: Runtime,
+    buffers: Arc<Buffers>,
+    wal: WalHandle,
+    partitions: BTreeMap<TopicPartition, Partition>,
+    /// Appends to partitions that are about to be opened.
+    expected: BTreeMap<TopicPartition, Vec<QueuedAppend>>,
+    readers: BTreeMap<u64, BTreeSet<TopicPartition>>,
+    trouble: Option<String>,
+    /// Nothing is accepted any more.
+    draining: bool,
+    patcher: Patcher,
+    accepted: Vec<Accepted>,
+}
+
+impl Shard {
+    pub(crate) fn new(runtime: Runtime, buffers: Arc<Buffers>, wal: WalHandle) -> Self {
+        Self {
+            runtime,
+            buffers,
+            wal,
+            partitions: BTreeMap::new(),
+            expected: BTreeMap::new(),
+            readers: BTreeMap::new(),
+            trouble: None,
+            draining: false,
+            patcher: Patcher::new(),
+            accepted: Vec::new(),
+        }
+    }
+
+    /// Runs until `stop` and gives everything up then.
+    pub(crate) async fn run(mut self, inbox: ShardInbox, stop: Stop) {
+        let mut inbox: mpsc::UnboundedReceiver<Message> = inbox.0;
+        let mut taken = Vec::with_capacity(TAKE);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.requested() => break,
+                count = inbox.recv_many(&mut taken, TAKE) => if count == 0 { break },
+            }
+            let now = self.runtime.now();
+            taken.drain(..).for_each(|message| self.handle(message, now));
+            self.hand_over();
+        }
+        let all: Vec<TopicPartition> = self.partitions.keys().copied().collect();
+        self.handle_close(all);
+    }
+
+    fn hand_over(&mut self) {
+        if !self.accepted.is_empty() {
+            self.wal.submit(std::mem::take(&mut self.accepted));
+        }
+    }
+
+    fn handle(&mut self, message: Message, now: Timestamp) {
+        match message {
+            Message::Append(appends) => {
+                appends.into_iter().for_each(|queued| self.handle_append(queued, now));
+            }
+            Message::Read(reads, answer) => drop(answer.send(self.handle_read(reads))),
+            Message::Ask(questions) => {
+                for (partition, question) in questions {
+                    question(self.partitions.get_mut(&partition));
+                }
+            }
+            Message::Expect(partitions) => {
+                for partition in partitions {
+                    self.expected.entry(partition).or_default();
+                }
+            }
+            Message::Open(claimed, opened) => {
+                claimed.into_iter().for_each(|claimed| self.handle_open(claimed, now));
+                let _ = opened.send(());
+            }
+            Message::Close(partitions) => self.handle_close(partitions),
+            Message::Durable(chunks) => self.handle_durable(chunks),
+            Message::Trouble(trouble) => self.handle_trouble(trouble),
+            Message::Checkpointed(lines) => {
+                for (partition, epoch, delta) in lines {
+                    self.handle_checkpointed(partition, epoch, delta);
+                }
+            }
+            Message::Evict(chunks) => self.handle_evict(chunks),
+            Message::Subscribe(reader, partition, sink) => {
+                self.handle_subscribe(reader, partition, sink);
+            }
+            Message::Unsubscribe(reader, partition) => self.handle_unsubscribe(reader, partition),
+            Message::ReaderGone(reader) => {
+                for partition in self.readers.remove(&reader).unwrap_or_default() {
+                    self.handle_unsubscribe(reader, partition);
+                }
+            }
+            Message::Rules(topic, rules) => self.handle_rules(topic, &rules),
+            Message::Drain(done) => {
+                self.draining = true;
+                self.hand_over();
+                let _ = done.send(());
+            }
+        }
+    }
+
+    fn handle_append(&mut self, queued: QueuedAppend, now: Timestamp) {
+        let id = queued.append.partition;
+        if self.draining {
+            return self.refuse(queued, AppendError::NotOwner(id));
+        }
+        let Some(partition) = self.partitions.get_mut(&id) else {
+            match self.expected.get_mut(&id) {
+                Some(waiting) => waiting.push(queued),
+                None => self.refuse(queued, AppendError::NotOwner(id)),
+            }
+            return;
+        };
+        if let Some(trouble) = &self.trouble {
+            let error = AppendError::Storage(trouble.clone());
+            return self.refuse(queued, error);
+        }
+        let QueuedAppend { append, resolver, reserved } = queued;
+        match partition.append(append, resolver, reserved, now, &mut self.patcher) {
+            Verdict::Accepted(accepted, answered) => {
+                self.accepted.push(accepted);
+                answered.into_iter().for_each(Answered::send);
+            }
+            Verdict::Waiting => self.buffers.release(reserved),
+            Verdict::Answered(answered) => {
+                self.buffers.release(reserved);
+                answered.send();
+            }
+        }
+    }
+
+    fn refuse(&self, queued: QueuedAppend, error: AppendError) {
+        self.buffers.release(queued.reserved);
+        queued.resolver.resolve(Err(error));
+    }
+
+    fn handle_read(&self, reads: Reads) -> ReadAnswers {
+        let read = |read: &crate::client::Read| match self.partitions.get(&read.partition) {
+            Some(partition) => partition.read(read),
+            None => Err(ReadError::NotOwner(read.partition)),
+        };
+        reads.into_iter().map(|(place, asked)| (place, read(&asked))).collect()
+    }
+
+    fn handle_open(&mut self, claimed: Claimed, now: Timestamp) {
+        let partition = Partition::new(claimed);
+        let id = partition.id();
+        assert!(!self.partitions.contains_key(&id), "{id} is opened twice");
+        self.partitions.insert(id, partition);
+        for queued in self.expected.remove(&id).unwrap_or_default() {
+            self.handle_append(queued, now);
+        }
+    }
+
+    fn handle_close(&mut self, partitions: Vec<TopicPartition>) {
+        for id in partitions {
+            for queued in self.expected.remove(&id).unwrap_or_default() {
+                self.refuse(queued, AppendError::NotOwner(id));
+            }
+            if let Some(mut partition) = self.partitions.remove(&id) {
+                self.buffers.release(partition.evict_all());
+                let answers = partition.give_up(&AppendError::Unclear(id));
+                answers.into_iter().for_each(Answered::send);
+            }
+        }
+    }
+
+    fn handle_durable(&mut self, chunks: Vec<DurableChunk>) {
+        for DurableChunk { partition, epoch, last } in chunks {
+            let Some(found) = self.partitions.get_mut(&partition) else { continue };
+            if found.epoch() == epoch {
+                found.durable_through(last).into_iter().for_each(Answered::send);
+            }
+        }
+    }
+
+    /// While the log takes no writes, what waits is answered with an error: it may still land, and a
+    /// retry then finds it.
+    fn handle_trouble(&mut self, trouble: Option<String>) {
+        if let Some(trouble) = &trouble {
+            let error = AppendError::Storage(trouble.clone());
+            for partition in self.partitions.values_mut() {
+                partition.fail_pending(&error).into_iter().for_each(Answered::send);
+            }
+        }
+        self.trouble = trouble;
+    }
+
+    fn handle_checkpointed(
+        &mut self,
+        partition: TopicPartition,
+        epoch: weir_ids::LeaderEpoch,
+        delta: Listing,
+    ) {
+        if let Some(found) = self.partitions.get_mut(&partition).filter(|p| p.epoch() == epoch) {
+            found.checkpointed(delta);
+        }
+    }
+
+    fn handle_evict(&mut self, chunks: Vec<DurableChunk>) {
+        let mut freed = 0;
+        for DurableChunk { partition, epoch, last } in chunks {
+            if let Some(found) = self.partitions.get_mut(&partition).filter(|p| p.epoch() == epoch)
+            {
+                freed += found.evict(last);
+            }
+        }
+        self.buffers.release(freed);
+    }
+
+    fn handle_subscribe(&mut self, reader: u64, partition: TopicPartition, sink: TailSink) {
+        match self.partitions.get_mut(&partition) {
+            Some(found) => {
+                found.subscribe(reader, sink);
+                self.readers.entry(reader).or_default().insert(partition);
+            }
+            None => sink.push(partition, TailEvent::Lost),
+        }
+    }
+
+    fn handle_unsubscribe(&mut self, reader: u64, partition: TopicPartition) {
+        if let Some(found) = self.partitions.get_mut(&partition) {
+            found.unsubscribe(reader);
+        }
+        if let Some(subscribed) = self.readers.get_mut(&reader) {
+            subscribed.remove(&partition);
+        }
+    }
+
+    fn handle_rules(&mut self, topic: TopicId, rules: &Arc<TopicRules>) {
+        let all = TopicPartition::new(topic, PartitionIndex(0))
+            ..=TopicPartition::new(topic, PartitionIndex(u32::MAX));
+        for (_, partition) in self.partitions.range_mut(all) {
+            partition.set_rules(Arc::clone(rules));
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The task that moves slots.
+
+use std::sync::Arc;
+
+use futures::{StreamExt, future::BoxFuture, stream::FuturesOrdered};
+use tokio::sync::{mpsc, oneshot, watch};
+use uuid::Uuid;
+use weir_ids::{SessionId, Slot};
+use weir_runtime::{Runtime, Stop};
+use weir_segment_store::{
+    Part, journal,
+    object::{Builder, ChunkSource, Header, Kind},
+};
+
+use super::{
+    DurableSlot, GatherSettings, SlotChunk,
+    gather::{Cut, Gather},
+};
+use crate::{
+    buffers::BATCH_BYTES,
+    checkpoint::CheckpointHandle,
+    partition::Accepted,
+    shard::{DurableChunk, ShardHandle},
+};
+
+/// Where shards hand over what they accepted.
+#[derive(Clone)]
+pub(crate) struct WalHandle {
+    sender: mpsc::UnboundedSender<Message>,
+}
+
+enum Message {
+    Accepted(Vec<Accepted>),
+    Flush(oneshot::Sender<Slot>),
+}
+
+impl WalHandle {
+    /// Hands over batches in order. What waits here is bounded by the room that each batch has
+    /// taken in the broker's buffers.
+    pub(crate) fn submit(&self, accepted: Vec<Accepted>) {
+        // The task ends only with the session; what it does not take is never acknowledged.
+        let _ = self.sender.send(Message::Accepted(accepted));
+    }
+
+    /// Returns when everything that was submitted before is durable, with the slot behind the last;
+    /// `None` when the log has failed.
+    pub(crate) async fn flush(&self) -> Option<Slot> {
+        let (done, flushed) = oneshot::channel();
+        let _ = self.sender.send(Message::Flush(done));
+        flushed.await.ok()
+    }
+}
+
+/// The log of one session.
+pub(crate) struct Wal {
+    pub(crate) cluster: Uuid,
+    pub(crate) session: SessionId,
+    pub(crate) runtime: Runtime,
+    pub(crate) writer: Box<dyn journal::Writer>,
+    pub(crate) shards: Arc<[ShardHandle]>,
+    pub(crate) checkpoints: CheckpointHandle,
+    pub(crate) settings: GatherSettings,
+}
+
+type InFlight = BoxFuture<'static, Result<DurableSlot, journal::Error>>;
+
+struct Task {
+    wal: Wal,
+    gather: Gather,
+    in_flight: FuturesOrdered<InFlight>,
+    flushes: Vec<oneshot::Sender<Slot>>,
+}
+
+/// How many messages are taken at once.
+const TAKE: usize = 256;
+
+impl Wal {
+    /// A handle to give to shards before the task runs, and what the task reads.
+    pub(crate) fn handle() -> (WalHandle, WalInbox) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (WalHandle { sender }, WalInbox(receiver))
+    }
+
+    /// Runs until `stop`, and then until everything submitted is durable.
+    ///
+    /// # Errors
+    /// When the journal fails: nothing may be acknowledged any more.
+    pub(crate) async fn run(self, inbox: WalInbox, stop: Stop) -> Result<(), journal::Error> {
+        let gather = Gather::new(self.settings.clone());
+        let in_flight = FuturesOrdered::new();
+        Task { wal: self, gather, in_flight, flushes: Vec::new() }.run(inbox.0, stop).await
+    }
+}
+
+/// What the task reads.
+pub(crate) struct WalInbox(mpsc::UnboundedReceiver<Message>);
+
+impl Task {
+    async fn run(
+        mut self,
+        mut inbox: mpsc::UnboundedReceiver<Message>,
+        stop: Stop,
+    ) -> Result<(), journal::Error> {
+        let mut trouble = self.wal.writer.trouble();
+        let mut taken = Vec::with_capacity(TAKE);
+        loop {
+            tokio::select! {
+                biased;
+                Some(landed) = self.in_flight.next() => self.handle_landed(landed?),
+                Ok(()) = trouble.changed() => self.handle_trouble(&mut trouble),
+                count = inbox.recv_many(&mut taken, TAKE) => {
+                    if count == 0 {
+                        return Ok(());
+                    }
+                    taken.drain(..).for_each(|message| self.handle_message(message));
+                }
+                () = stop.requested(), if self.gather.is_idle() && inbox.is_empty() => return Ok(()),
+            }
+            while let Some(cut) = self.gather.cut() {
+                self.submit(cut);
+            }
+            if self.gather.is_idle() {
+                let next = self.gather.next_slot();
+                for done in self.flushes.drain(..) {
+                    let _ = done.send(next);
+                }
+            }
+        }
+    }
+
+    fn handle_message(&mut self, message: Message) {
+        match message {
+            Message::Accepted(batches) => {
+                batches.into_iter().for_each(|accepted| self.gather.push(accepted));
+            }
+            Message::Flush(done) => self.flushes.push(done),
+        }
+    }
+
+    fn submit(&mut self, cut: Cut) {
+        let Cut { slot, bytes, chunks } = cut;
+        let batches: usize = chunks.iter().map(|chunk| chunk.entries.len()).sum();
+        let bytes = bytes + BATCH_BYTES * batches as u64;
+        let mut builder = Builder::new(&Header {
+            cluster: self.wal.cluster,
+            session: self.wal.session,
+            number: slot.0,
+            put_id: self.wal.runtime.random_u64(),
+            kind: Kind::Slot,
+        });
+        for SlotChunk { partition, epoch, entries, batches } in &chunks {
+            builder.add(ChunkSource {
+                partition: *partition,
+                epoch: *epoch,
+                batches: entries,
+                parts: batches.iter().cloned().map(Part::Batch).collect(),
+            });
+        }
+        let written = self.wal.writer.append(slot, builder.finish());
+        self.in_flight.push_back(Box::pin(async move {
+            let journal::Written { slot, object, origin, chunks: places } = written.await?;
+            let chunks = Arc::new(places.into_iter().zip(chunks).collect());
+            Ok(DurableSlot { slot, object, origin, bytes, chunks })
+        }));
+    }
+
+    fn handle_landed(&mut self, slot: DurableSlot) {
+        self.gather.landed();
+        let mut by_shard: Vec<Vec<DurableChunk>> = vec![Vec::new(); self.wal.shards.len()];
+        for (place, _) in slot.chunks.iter() {
+            let shard = ShardHandle::of(&self.wal.shards, place.partition).0;
+            let (partition, epoch, last) = (place.partition, place.epoch, place.last);
+            by_shard[shard].push(DurableChunk { partition, epoch, last });
+        }
+        for (shard, chunks) in by_shard.into_iter().enumerate().filter(|(_, c)| !c.is_empty()) {
+            self.wal.shards[shard].durable(chunks);
+        }
+        self.wal.checkpoints.durable(slot);
+    }
+
+    fn handle_trouble(&mut self, trouble: &mut watch::Receiver<Option<String>>) {
+        let trouble = trouble.borrow_and_update().clone();
+        self.wal.shards.iter().for_each(|shard| shard.trouble(trouble.clone()));
+    }
+}

@@ -1,0 +1,174 @@
+//! A broker through many lives: what was acknowledged is read back, whatever was checkpointed,
+//! evicted, ended in order or not.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod world;
+
+use bytes::Bytes;
+use uuid::Uuid;
+use weir_broker::client::{AppendError, BrokerClient, ReadError};
+use weir_ids::{Offset, PartitionIndex, TopicId, TopicPartition};
+use weir_runtime::{Random, Seeded};
+
+use world::{Life, PARTITIONS, World, durable, id};
+
+/// What a partition should hold.
+#[derive(Default)]
+struct Expected {
+    values: Vec<Vec<u8>>,
+    start: i64,
+    sequence: i32,
+    last_sent: Option<(Bytes, i64)>,
+}
+
+/// Does what chance says, and holds every answer against what was acknowledged.
+struct Story {
+    seed: u64,
+    world: World,
+    life: Option<Life>,
+    chance: Seeded,
+    partitions: Vec<Expected>,
+}
+
+impl Story {
+    async fn begin(seed: u64, buffer_bytes: u64) -> Self {
+        let world = World::new(buffer_bytes).await;
+        let life = Some(world.life().await);
+        let partitions = (0..PARTITIONS).map(|_| Expected::default()).collect();
+        Self { seed, world, life, chance: Seeded::new(seed), partitions }
+    }
+
+    fn below(&self, n: u64) -> u64 {
+        self.chance.next_u64() % n
+    }
+
+    fn life(&self) -> &Life {
+        self.life.as_ref().unwrap()
+    }
+
+    async fn step(&mut self, step: usize) {
+        let partition = self.below(u64::from(PARTITIONS)) as u32;
+        match self.below(100) {
+            0..60 => self.append(partition, step).await,
+            60..70 => self.retry(partition).await,
+            70..78 => assert!(self.life().broker.checkpoint().await),
+            78..82 => {
+                self.life.take().unwrap().end().await;
+                self.life = Some(self.world.life().await);
+            }
+            82..88 => {
+                self.life.take().unwrap().die().await;
+                self.life = Some(self.world.life().await);
+            }
+            88..90 => self.delete_records(partition).await,
+            _ => self.read_somewhere(partition).await,
+        }
+    }
+
+    async fn append(&mut self, partition: u32, step: usize) {
+        let size = if self.below(10) == 0 { 9_000 } else { 100 };
+        let value = |n| {
+            let mut value = format!("{}/{step}/{n}/", self.seed).into_bytes();
+            value.resize(size, b'.');
+            value
+        };
+        let values: Vec<Vec<u8>> = (0..1 + self.below(4)).map(value).collect();
+        let sequence = self.partitions[partition as usize].sequence;
+        let records = self.world.batch(&values, Some((partition.into(), sequence)));
+        let base = self.life().append(partition, records.clone()).await.unwrap();
+        let expected = &mut self.partitions[partition as usize];
+        assert_eq!(base, expected.values.len() as i64, "offsets are dense");
+        expected.sequence += values.len() as i32;
+        expected.values.extend(values);
+        expected.last_sent = Some((records, base));
+    }
+
+    async fn retry(&self, partition: u32) {
+        if let Some((records, base)) = self.partitions[partition as usize].last_sent.clone() {
+            let again = self.life().append(partition, records).await;
+            assert_eq!(again, Ok(base), "a retry gets the original offset");
+        }
+    }
+
+    async fn delete_records(&mut self, partition: u32) {
+        let Expected { values, start, .. } = &self.partitions[partition as usize];
+        let before = start + self.below((values.len() as u64 - *start as u64) / 2 + 1) as i64;
+        let moved = self.life().client.delete_records(id(partition), Some(Offset(before))).await;
+        assert_eq!(moved, Ok(Offset(before)));
+        self.partitions[partition as usize].start = before;
+    }
+
+    async fn read_somewhere(&self, partition: u32) {
+        let Expected { values, start, .. } = &self.partitions[partition as usize];
+        let from = start + self.below(values.len() as u64 - *start as u64 + 1) as i64;
+        self.read(partition, from).await;
+        if *start > 0 {
+            let gone = self.life().read(partition, start - 1).await;
+            assert!(matches!(gone, Err(ReadError::OutOfRange { .. })));
+        }
+    }
+
+    async fn read(&self, partition: u32, from: i64) {
+        let found = self.life().read(partition, from).await.unwrap();
+        let values = &self.partitions[partition as usize].values;
+        let wanted: Vec<_> = (from..).zip(values[from as usize..].iter().cloned()).collect();
+        assert!(found == wanted, "seed {}: partition {partition} from {from}", self.seed);
+    }
+
+    async fn finish(mut self) {
+        for partition in 0..PARTITIONS {
+            self.read(partition, self.partitions[partition as usize].start).await;
+        }
+        self.life.take().unwrap().end().await;
+    }
+}
+
+async fn live(seed: u64, buffer_bytes: u64) {
+    let mut story = Story::begin(seed, buffer_bytes).await;
+    for step in 0..400 {
+        story.step(step).await;
+    }
+    story.finish().await;
+}
+
+#[tokio::test]
+async fn many_lives_with_room_for_everything() {
+    for seed in 0..4 {
+        live(seed, 64 << 20).await;
+    }
+}
+
+#[tokio::test]
+async fn many_lives_with_little_room() {
+    for seed in 10..14 {
+        live(seed, 96 << 10).await;
+    }
+}
+
+#[tokio::test]
+async fn more_checkpoints_than_a_chain_may_have() {
+    let world = World::new(1 << 20).await;
+    let life = world.life().await;
+    for number in 0..80 {
+        let value = format!("{number}").into_bytes();
+        life.append(number % PARTITIONS, world.batch(&[value], None)).await.unwrap();
+        assert!(life.broker.checkpoint().await);
+    }
+    life.die().await;
+    let life = world.life().await;
+    for partition in 0..PARTITIONS {
+        assert_eq!(life.read(partition, 0).await.unwrap().len(), 16);
+    }
+    life.end().await;
+}
+
+#[tokio::test]
+async fn an_append_to_what_is_not_owned_says_so() {
+    let world = World::new(1 << 20).await;
+    let life = world.life().await;
+    let unknown = TopicPartition::new(TopicId(Uuid::from_u128(1)), PartitionIndex(0));
+    let append = durable(unknown, world.batch(&[b"v".to_vec()], None));
+    let receipt = life.client.append(vec![append]).await.pop().unwrap();
+    assert_eq!(receipt.await, Err(AppendError::NotOwner(unknown)));
+    life.end().await;
+}

@@ -1,0 +1,177 @@
+//! A broker's surroundings, which outlive it, and one of its lives.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+use uuid::Uuid;
+use weir_broker::{
+    Broker, BrokerDeps, BrokerSettings, LocalBroker, TopicRules,
+    client::{
+        Acks, Append, AppendError, BrokerClient, Entries, Isolation, Origin, Read, ReadError,
+    },
+};
+use weir_ids::{
+    LeaderEpoch, NodeId, Offset, PartitionIndex, ProducerEpoch, ProducerId, Sequence, TopicId,
+    TopicPartition,
+};
+use weir_meta::{
+    Metadata,
+    model::{Assignment, Log, Record, Session, Topic, TopicState},
+    store::{Memory, MetaStore, Txn},
+};
+use weir_protocol::records::{BatchBuilder, split};
+use weir_runtime::{Runtime, Seeded, SystemClock, Tasks};
+use weir_segment_store::{
+    Reader, Store,
+    journal::{FileJournal, FileJournalSettings},
+};
+
+const CLUSTER: Uuid = Uuid::from_u128(1);
+pub(crate) const PARTITIONS: u32 = 5;
+
+pub(crate) fn id(partition: u32) -> TopicPartition {
+    TopicPartition::new(TopicId(Uuid::from_u128(77)), PartitionIndex(partition))
+}
+
+pub(crate) fn durable(partition: TopicPartition, records: Bytes) -> Append {
+    let (acks, origin) = (Acks::Durable, Origin::Client);
+    Append { partition, epoch: None, records, acks, expected: None, origin }
+}
+
+/// What outlives a broker.
+pub(crate) struct World {
+    directory: tempfile::TempDir,
+    metadata: Metadata,
+    pub(crate) runtime: Runtime,
+    buffer_bytes: u64,
+}
+
+/// One life of a broker.
+pub(crate) struct Life {
+    pub(crate) broker: Arc<Broker>,
+    pub(crate) client: LocalBroker,
+    tasks: Tasks,
+    reader: Reader,
+}
+
+impl World {
+    pub(crate) async fn new(buffer_bytes: u64) -> Self {
+        let store = Memory::new();
+        let topic = Topic {
+            id: id(0).topic,
+            partitions: PARTITIONS,
+            replication_factor: 1,
+            configs: BTreeMap::new(),
+            internal: false,
+            highest_epoch: LeaderEpoch::NONE,
+            state: TopicState::Live,
+        };
+        let mut txn = Txn::new().put(Topic::key("events"), topic.encode());
+        let nodes = vec![NodeId(1); PARTITIONS as usize];
+        txn = txn.put(Assignment::key(id(0).topic), Assignment { nodes }.encode());
+        for partition in 0..PARTITIONS {
+            txn = txn.put(Log::key(id(partition)), Log::new(LeaderEpoch::NONE).encode());
+        }
+        store.txn(txn).await.unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("objects")).unwrap();
+        let metadata = Metadata::new(Arc::new(store));
+        let runtime = Runtime::new(SystemClock, Seeded::new(3));
+        Self { directory, metadata, runtime, buffer_bytes }
+    }
+
+    pub(crate) async fn life(&self) -> Life {
+        let root = self.directory.path();
+        let store = Store::local(&root.join("objects"), root.to_owned()).unwrap();
+        let settings = FileJournalSettings { file_bytes: 64 << 10, ..Default::default() };
+        let journal = FileJournal::new(root, CLUSTER, self.runtime.clone(), settings);
+        let deps = BrokerDeps {
+            cluster: CLUSTER,
+            node: NodeId(1),
+            runtime: self.runtime.clone(),
+            metadata: self.metadata.clone(),
+            store: store.clone(),
+            journal: Arc::new(journal),
+            session: Session { node: NodeId(1), rpc: None, zone: None },
+        };
+        let settings = BrokerSettings { buffer_bytes: self.buffer_bytes, shards: 2, sole: true };
+        let tasks = Tasks::new();
+        let broker = Broker::start(deps, settings, &tasks).await.unwrap();
+        let rules = Arc::new(TopicRules::default());
+        let assigned = (0..PARTITIONS).map(|p| (id(p), Arc::clone(&rules))).collect();
+        for opened in broker.open(assigned).await {
+            opened.unwrap();
+        }
+        let client = broker.client();
+        Life { broker, client, tasks, reader: Reader::new(store, 1 << 20) }
+    }
+
+    /// A batch with these values.
+    pub(crate) fn batch(&self, values: &[Vec<u8>], producer: Option<(i64, i32)>) -> Bytes {
+        let mut builder = BatchBuilder::new();
+        if let Some((id, sequence)) = producer {
+            builder = builder.producer(ProducerId(id), ProducerEpoch(0), Sequence(sequence));
+        }
+        for value in values {
+            builder.push(self.runtime.now(), None, Some(value), &[]).unwrap();
+        }
+        builder.build().unwrap().into_batch().into_bytes()
+    }
+}
+
+impl Life {
+    /// Appends durably and returns the first offset.
+    pub(crate) async fn append(&self, partition: u32, records: Bytes) -> Result<i64, AppendError> {
+        let receipts = self.client.append(vec![durable(id(partition), records)]).await;
+        receipts.into_iter().next().unwrap().await.map(|appended| appended.base.0)
+    }
+
+    /// All values from `from` on, each with its offset.
+    pub(crate) async fn read(
+        &self,
+        partition: u32,
+        from: i64,
+    ) -> Result<Vec<(i64, Vec<u8>)>, ReadError> {
+        const MAX_BYTES: u32 = 3_000;
+        let mut values = Vec::new();
+        let mut offset = Offset(from);
+        loop {
+            let read = Read {
+                partition: id(partition),
+                epoch: None,
+                offset,
+                max_bytes: MAX_BYTES,
+                isolation: Isolation::ReadUncommitted,
+            };
+            let outcome = self.client.read(vec![read]).await.pop().unwrap()?;
+            let bytes: Bytes = match outcome.entries {
+                Entries::None => return Ok(values),
+                Entries::Tail(pieces) => pieces.concat().into(),
+                Entries::Stored(references) => {
+                    self.reader.read(&references[0], offset, MAX_BYTES).await.unwrap()
+                }
+            };
+            for batch in split(bytes) {
+                let batch = batch.unwrap().verify().unwrap();
+                for record in batch.records(1 << 20).unwrap() {
+                    let record = record.unwrap();
+                    if record.offset >= offset {
+                        values.push((record.offset.0, record.value.unwrap().to_vec()));
+                    }
+                }
+                offset = batch.header().next_offset();
+            }
+        }
+    }
+
+    /// Ends without order: nothing is flushed on purpose, checkpointed or sealed.
+    pub(crate) async fn die(self) {
+        self.tasks.shutdown().await.unwrap();
+    }
+
+    /// Ends in order.
+    pub(crate) async fn end(self) {
+        self.broker.shutdown().await.unwrap();
+        self.tasks.shutdown().await.unwrap();
+    }
+}
