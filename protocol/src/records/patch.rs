@@ -3,12 +3,16 @@
 //! Both fields lie in the first 16 bytes, outside the CRC. A patched batch is therefore a fresh
 //! 16-byte *head* and the shared *body* behind it, and is written with vectored writes.
 //!
-//! Why not in place: a produced batch is a slice of its frame, beside topic names and the batches of
-//! other partitions, so `Bytes::try_into_mut` finds it shared whenever it matters, and where it does
-//! not it costs two allocator calls for rebuilding the handle. Why not an allocation a head: the
-//! [`Patcher`] cuts heads off a chunk that they share, so that patching is a reference count and
-//! a 16-byte copy (`benches/batch.rs` compares the three and a full copy). A chunk lives as long as
-//! any head of it: at most [`CHUNK_BYTES`] for a lone survivor.
+//! The [`Patcher`] cuts heads off a chunk that they share, so that patching is a reference count and
+//! a 16-byte copy: 25 ns for a batch of any size. What else was weighed (`benches/batch.rs`):
+//! - In place, 35 ns. A produced batch is a slice of its frame, beside topic names and the batches
+//!   of other partitions, so `Bytes::try_into_mut` finds it shared whenever it matters; where it
+//!   does not, the handle has to be taken apart and made anew.
+//! - A head with an allocation of its own: 28 ns, and a free for each when the batch is dropped.
+//! - A copy of the batch: 16 ns at 100 bytes, 22 ns at 1 KiB, but 0.9 µs at 100 KiB and 17 µs at
+//!   1 MiB. Where small slices are to be joined, the encoder of the response does it.
+//!
+//! A chunk lives as long as any head of it: at most [`CHUNK_BYTES`] for a lone survivor.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use weir_ids::{LeaderEpoch, Offset, Timestamp};

@@ -3,8 +3,8 @@
 //! Decompression is where a few bytes from a client can turn into gigabytes, so every call says
 //! how many bytes it may yield and stops there ([`Error::TooLarge`]). Decoders stream into a buffer
 //! that grows with what really came out, never by what a header claims; beside it a decoder holds
-//! at most its window (gzip 32 KiB, lz4 13 MiB, zstd 128 MiB of address space that is touched only
-//! as far as there is output).
+//! at most its window: gzip 32 KiB, lz4 16 MiB, zstd 128 MiB, in memory that is touched only as far as
+//! there is output.
 //!
 //! Input in several pieces is taken as the Java client takes it: gzip members and zstd frames are
 //! joined, of lz4 frames only the first counts, snappy may be chunked, chunked several times over,
