@@ -4,8 +4,12 @@
 //! the same code is a short test in `tests/` and a long run with figures by `cargo xtask accept`. All of
 //! them are proven against Apache Kafka first: a suite that the original does not pass is wrong.
 
+pub mod chance;
 pub mod clients;
+pub mod durability;
 pub mod history;
+pub mod load;
 pub mod matrix;
 pub mod records;
 pub mod table;
+pub mod wal;

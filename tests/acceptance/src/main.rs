@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
+use weir_acceptance::durability::Kill9;
 use weir_acceptance::matrix::Matrix;
 use weir_test_support::{Kafka, Server, Weir};
 
@@ -35,6 +36,18 @@ enum Run {
         #[arg(long, default_value_t = 7)]
         readers: usize,
     },
+    /// Kill -9 under load, and judge what is read back
+    Kill9 {
+        /// How often
+        #[arg(long, default_value_t = 50)]
+        cycles: u32,
+        /// Decides when it is killed, and what is torn
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Tear the write-ahead log's tail while the server is down
+        #[arg(long)]
+        tear: bool,
+    },
 }
 
 /// The environment variable that names Weir's binary; `cargo xtask accept` sets it.
@@ -62,6 +75,11 @@ fn run(arguments: Arguments) -> Result<()> {
                 bail!("clients do not agree");
             }
             Ok(())
+        }
+        Run::Kill9 { cycles, seed, tear } => {
+            let report = Kill9 { cycles, seed, tear }.run(&mut start(arguments.against)?)?;
+            println!("{report}");
+            report.check()
         }
     }
 }

@@ -7,10 +7,13 @@ use anyhow::{Context, Result, bail};
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::offset_commit_request::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
 use kafka_protocol::messages::{
-    CreateTopicsRequest, GroupId, ListOffsetsRequest, MetadataRequest, OffsetFetchRequest,
-    TopicName,
+    CreateTopicsRequest, GroupId, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
+    OffsetFetchRequest, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 
@@ -153,6 +156,40 @@ impl Admin {
             *place.context("not asked for")? = it.committed_offset;
         }
         Ok(offsets)
+    }
+
+    /// Commits offsets for a group without members, as a tool would; once.
+    ///
+    /// # Errors
+    /// When the server refuses or the connection ends; then it may be committed or not.
+    pub fn commit(&mut self, group: &str, topic: &str, offsets: &[(i32, i64)]) -> Result<()> {
+        let asked = offsets.iter().map(|(partition, offset)| {
+            OffsetCommitRequestPartition::default()
+                .with_partition_index(*partition)
+                .with_committed_offset(*offset)
+        });
+        let asked = OffsetCommitRequestTopic::default()
+            .with_name(topic_name(topic))
+            .with_partitions(asked.collect());
+        let request = OffsetCommitRequest::default()
+            .with_group_id(GroupId(StrBytes::from_string(group.to_owned())))
+            .with_generation_id_or_member_epoch(-1)
+            .with_topics(vec![asked]);
+        let answer = self.connection.request(7, &request)?;
+        let errors = answer.topics.iter().flat_map(|topic| &topic.partitions);
+        match errors.map(|it| it.error_code).find(|error| *error != 0) {
+            Some(error) => bail!("group {group} is not committed: error {error}"),
+            None => Ok(()),
+        }
+    }
+
+    /// Connects anew, after a restart.
+    ///
+    /// # Errors
+    /// When nobody listens.
+    pub fn reconnect(&mut self) -> Result<()> {
+        self.connection = Connection::open(self.address)?;
+        Ok(())
     }
 }
 

@@ -1,0 +1,293 @@
+//! Load through librdkafka: writers that note what was acknowledged where, and readers.
+//!
+//! A value is its name and filler; the name alone goes into the history. Writers and readers outlive
+//! the server: librdkafka reconnects and sends again by itself, as it does in its users' programs.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Message};
+use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, ClientContext};
+use weir_test_support::wait::{self, Deadline};
+
+use crate::history::{Place, Seen, Value};
+
+/// How long librdkafka goes on sending a record: through any restart.
+const KEEP_SENDING: &str = "180000";
+/// Records that may wait for their acknowledgement before a writer pauses.
+const IN_FLIGHT: u64 = 2_000;
+/// How long a writer may be stuck.
+const STUCK: Duration = Duration::from_secs(180);
+
+/// How a writer produces.
+#[derive(Clone, Debug)]
+pub struct WriterSettings {
+    /// Which writer of the history it is.
+    pub writer: u8,
+    /// `enable.idempotence`.
+    pub idempotent: bool,
+    /// `acks`: "all", "1" or "0".
+    pub acks: &'static str,
+    /// The bytes of each value at least.
+    pub value_bytes: usize,
+    /// `compression.codec`.
+    pub codec: &'static str,
+}
+
+impl WriterSettings {
+    /// A durable writer of small values.
+    pub fn new(writer: u8, idempotent: bool) -> Self {
+        Self { writer, idempotent, acks: "all", value_bytes: 100, codec: "none" }
+    }
+}
+
+/// What librdkafka reported of a writer's records.
+#[derive(Default)]
+struct Reports {
+    acknowledged: Mutex<Vec<Seen>>,
+    /// Records that it gave up, with the last reason.
+    refused: Mutex<(u64, Option<KafkaError>)>,
+    /// Records reported either way.
+    reported: AtomicU64,
+    fatal: AtomicBool,
+}
+
+#[derive(Clone, Default)]
+struct Noting(Arc<Reports>);
+
+impl ClientContext for Noting {
+    fn error(&self, error: KafkaError, reason: &str) {
+        // Lost connections are what this is about; what can't be healed is told by every record.
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
+            eprintln!("fatal to a producer: {error}: {reason}");
+            self.0.fatal.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn log(&self, _level: rdkafka::config::RDKafkaLogLevel, _facility: &str, _message: &str) {}
+}
+
+impl ProducerContext for Noting {
+    type DeliveryOpaque = Box<Value>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, value: Box<Value>) {
+        match result {
+            Ok(message) => {
+                let place = Place { partition: message.partition(), offset: message.offset() };
+                let seen = Seen { place, value: *value };
+                self.0.acknowledged.lock().expect("nobody panics with the lock").push(seen);
+            }
+            Err((error, _)) => {
+                let mut refused = self.0.refused.lock().expect("nobody panics with the lock");
+                *refused = (refused.0 + 1, Some(error.clone()));
+            }
+        }
+        self.0.reported.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// A producer whose values are known.
+pub struct Writer {
+    producer: ThreadedProducer<Noting>,
+    reports: Arc<Reports>,
+    settings: WriterSettings,
+    topic: String,
+    partitions: i32,
+    sent: u64,
+}
+
+impl Writer {
+    /// A writer to all partitions of `topic` in turn.
+    ///
+    /// # Errors
+    /// When librdkafka does not take the settings.
+    pub fn new(
+        bootstrap: &str,
+        topic: &str,
+        partitions: i32,
+        settings: WriterSettings,
+    ) -> Result<Self> {
+        let context = Noting::default();
+        let reports = Arc::clone(&context.0);
+        let mut config = client(bootstrap);
+        config
+            .set("acks", settings.acks)
+            .set("enable.idempotence", settings.idempotent.to_string())
+            .set("compression.codec", settings.codec)
+            .set("message.timeout.ms", KEEP_SENDING)
+            .set("retry.backoff.ms", "20")
+            .set("retry.backoff.max.ms", "200")
+            .set("linger.ms", "2")
+            .set("queue.buffering.max.messages", "1000000");
+        let producer = config.create_with_context(context)?;
+        Ok(Self { producer, reports, settings, topic: topic.to_owned(), partitions, sent: 0 })
+    }
+
+    /// Whether so many values are in flight that [`Self::send`] would wait.
+    pub fn is_full(&self) -> bool {
+        self.in_flight() >= IN_FLIGHT
+    }
+
+    /// Hands over one more value; waits while too many are in flight.
+    ///
+    /// # Errors
+    /// When librdkafka refuses it for good, or nothing is acknowledged for long.
+    pub fn send(&mut self) -> Result<()> {
+        let value = Value { writer: self.settings.writer, number: self.sent };
+        wait::until("a writer's records are acknowledged", STUCK, || {
+            (!self.is_full()).then_some(())
+        })?;
+        let mut payload = value.to_string();
+        while payload.len() < self.settings.value_bytes {
+            payload.push('.');
+        }
+        let partition = i32::try_from(self.sent % u64::try_from(self.partitions)?)?;
+        let key = value.number.to_string();
+        let record = BaseRecord::with_opaque_to(&self.topic, Box::new(value))
+            .partition(partition)
+            .key(&key)
+            .payload(&payload);
+        self.producer.send(record).map_err(|(error, _)| error)?;
+        self.sent += 1;
+        Ok(())
+    }
+
+    /// Values handed over and not yet reported on.
+    pub fn in_flight(&self) -> u64 {
+        self.sent - self.reports.reported.load(Ordering::Acquire)
+    }
+
+    /// Values handed over.
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Values acknowledged.
+    pub fn acknowledged(&self) -> usize {
+        self.reports.acknowledged.lock().expect("nobody panics with the lock").len()
+    }
+
+    /// Waits until every value is acknowledged.
+    ///
+    /// # Errors
+    /// When librdkafka gave one up, or it takes too long.
+    pub fn flush(&self) -> Result<()> {
+        self.producer.flush(STUCK).context("a writer's records are not acknowledged")?;
+        wait::until("all reports", STUCK, || (self.in_flight() == 0).then_some(()))?;
+        let (count, reason) = &*self.reports.refused.lock().expect("nobody panics with the lock");
+        if let Some(reason) = reason {
+            bail!("{count} records of writer {} refused for good: {reason}", self.settings.writer);
+        }
+        ensure!(!self.reports.fatal.load(Ordering::Relaxed), "a fatal error stopped a producer");
+        Ok(())
+    }
+
+    /// What the history must know of this writer, with what it was told.
+    pub fn into_history(self) -> (crate::history::Writer, Vec<Seen>) {
+        let writer =
+            crate::history::Writer { idempotent: self.settings.idempotent, sent: self.sent };
+        let mut acknowledged =
+            self.reports.acknowledged.lock().expect("nobody panics with the lock");
+        (writer, std::mem::take(&mut *acknowledged))
+    }
+}
+
+/// A consumer of all partitions of a topic, outside any group.
+pub struct Reader {
+    consumer: BaseConsumer<Quiet>,
+}
+
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn error(&self, _error: KafkaError, _reason: &str) {}
+    fn log(&self, _level: rdkafka::config::RDKafkaLogLevel, _facility: &str, _message: &str) {}
+}
+
+impl rdkafka::consumer::ConsumerContext for Quiet {}
+
+impl Reader {
+    /// A reader from the beginning.
+    ///
+    /// # Errors
+    /// When librdkafka does not take the settings.
+    pub fn new(bootstrap: &str, topic: &str, partitions: i32) -> Result<Self> {
+        let mut config = client(bootstrap);
+        config.set("group.id", "unused").set("enable.auto.commit", "false");
+        config.set("fetch.wait.max.ms", "100").set("fetch.error.backoff.ms", "50");
+        config.set("auto.offset.reset", "error");
+        let consumer: BaseConsumer<Quiet> = config.create_with_context(Quiet)?;
+        let mut list = TopicPartitionList::new();
+        for partition in 0..partitions {
+            list.add_partition_offset(topic, partition, Offset::Offset(0))?;
+        }
+        consumer.assign(&list)?;
+        Ok(Self { consumer })
+    }
+
+    /// Polls once; none when nothing came in `most`, or the server is away.
+    ///
+    /// # Errors
+    /// When a record is not one that a [`Writer`] wrote, or its offset is out of range.
+    pub fn poll(&self, most: Duration) -> Result<Option<Seen>> {
+        match self.consumer.poll(most) {
+            None => Ok(None),
+            Some(Ok(message)) => {
+                let place = Place { partition: message.partition(), offset: message.offset() };
+                let value = parse(message.payload()).with_context(|| format!("at {place}"))?;
+                Ok(Some(Seen { place, value }))
+            }
+            Some(Err(error)) => match error.rdkafka_error_code() {
+                // The log lost its end, or never had what was read.
+                Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
+                    Err(error).context("a consumer's next offset is gone")
+                }
+                _ => Ok(None),
+            },
+        }
+    }
+
+    /// Reads until each partition's offset in `ends` is reached.
+    ///
+    /// # Errors
+    /// When that takes too long.
+    pub fn read_to(&self, ends: &[i64]) -> Result<Vec<Seen>> {
+        let mut read: Vec<Seen> = Vec::new();
+        let mut next: Vec<i64> = vec![0; ends.len()];
+        let mut deadline = Deadline::after(STUCK);
+        while next.iter().zip(ends).any(|(next, end)| next < end) {
+            ensure!(!deadline.has_passed(), "reading stopped at {next:?} of {ends:?}");
+            if let Some(seen) = self.poll(Duration::from_millis(100))? {
+                let next = next.get_mut(usize::try_from(seen.place.partition)?);
+                *next.context("a partition that was not asked for")? = seen.place.offset + 1;
+                read.push(seen);
+                deadline = Deadline::after(STUCK);
+            }
+        }
+        read.sort_by_key(|seen| seen.place.partition); // Stable: keeps the order of reading.
+        Ok(read)
+    }
+}
+
+fn parse(payload: Option<&[u8]>) -> Result<Value> {
+    let text = std::str::from_utf8(payload.context("no value")?)?.trim_end_matches('.');
+    let (writer, number) = text.split_once('-').with_context(|| format!("not ours: {text}"))?;
+    Ok(Value { writer: writer.parse()?, number: number.parse()? })
+}
+
+/// Settings of every client: quick to come back.
+fn client(bootstrap: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", bootstrap)
+        .set("reconnect.backoff.ms", "10")
+        .set("reconnect.backoff.max.ms", "100")
+        .set("socket.nagle.disable", "true");
+    config
+}
