@@ -7,6 +7,7 @@
 pub mod chance;
 pub mod clients;
 pub mod durability;
+pub mod group;
 pub mod history;
 pub mod load;
 pub mod matrix;

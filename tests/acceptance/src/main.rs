@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use weir_acceptance::durability::Kill9;
+use weir_acceptance::group::Group;
 use weir_acceptance::matrix::Matrix;
 use weir_test_support::{Kafka, Server, Weir};
 
@@ -36,6 +37,8 @@ enum Run {
         #[arg(long, default_value_t = 7)]
         readers: usize,
     },
+    /// Three consumers of each client share a topic; one is killed, one is added
+    Groups,
     /// Kill -9 under load, and judge what is read back
     Kill9 {
         /// How often
@@ -73,6 +76,13 @@ fn run(arguments: Arguments) -> Result<()> {
             println!("{outcome}");
             if outcome.check().is_err() {
                 bail!("clients do not agree");
+            }
+            Ok(())
+        }
+        Run::Groups => {
+            let server = start(arguments.against)?;
+            for group in Group::ALL {
+                println!("{}", group.run(&server)?);
             }
             Ok(())
         }
