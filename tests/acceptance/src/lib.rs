@@ -6,9 +6,11 @@
 
 pub mod chance;
 pub mod clients;
+pub mod damage;
 pub mod durability;
 pub mod group;
 pub mod history;
+pub mod hostile;
 pub mod load;
 pub mod matrix;
 pub mod records;

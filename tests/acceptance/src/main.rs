@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use weir_acceptance::durability::Kill9;
 use weir_acceptance::group::Group;
+use weir_acceptance::hostile;
 use weir_acceptance::matrix::Matrix;
 use weir_test_support::{Kafka, Server, Weir};
 
@@ -39,6 +40,15 @@ enum Run {
     },
     /// Three consumers of each client share a topic; one is killed, one is added
     Groups,
+    /// Frames that no client sends
+    Hostile {
+        /// Frames of each kind
+        #[arg(long, default_value_t = 2_000)]
+        rounds: u32,
+        /// Decides what they are
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
     /// Kill -9 under load, and judge what is read back
     Kill9 {
         /// How often
@@ -84,6 +94,10 @@ fn run(arguments: Arguments) -> Result<()> {
             for group in Group::ALL {
                 println!("{}", group.run(&server)?);
             }
+            Ok(())
+        }
+        Run::Hostile { rounds, seed } => {
+            println!("{}", hostile::run(&start(arguments.against)?, rounds, seed)?);
             Ok(())
         }
         Run::Kill9 { cycles, seed, tear } => {
