@@ -24,7 +24,7 @@ use crate::{
     local::LocalBroker,
     opening::{Assigned, OpenError, Opening, Outcome},
     partition::Claimed,
-    recovery::Sessions,
+    recovery::{SessionError, Sessions},
     shard::{Shard, ShardHandle},
     wal::{GatherSettings, Wal, WalHandle},
 };
@@ -66,6 +66,9 @@ pub enum StartError {
     /// The metadata can't be read or changed.
     #[error(transparent)]
     Metadata(#[from] weir_meta::Error),
+    /// What an earlier session left can't be read.
+    #[error(transparent)]
+    Session(#[from] SessionError),
     /// The session can't be registered.
     #[error(transparent)]
     Register(#[from] RegisterError),
@@ -99,6 +102,12 @@ impl Broker {
         settings: BrokerSettings,
         tasks: &Tasks,
     ) -> Result<Arc<Self>, StartError> {
+        let (metadata, store) = (deps.metadata.clone(), deps.store.clone());
+        let mut sessions = Sessions::new(metadata, store, Arc::clone(&deps.journal), settings.sole);
+        // Before anything is changed: what can't be recovered must not be started over.
+        if settings.sole {
+            sessions.read_all().await?;
+        }
         let session = deps.metadata.allocate_session(deps.node).await?;
         let writer = deps.journal.open(session).await?;
         let registration =
@@ -139,8 +148,6 @@ impl Broker {
         front.spawn_fallible("session", |stop| async move {
             registration.keep(&metadata, stop, || {}).await
         });
-        let (metadata, store) = (deps.metadata.clone(), deps.store.clone());
-        let sessions = Sessions::new(metadata, store, Arc::clone(&deps.journal), settings.sole);
         let opening = Mutex::new(Opening::new(deps.metadata.clone(), session, sessions));
         let deps = Arc::new(deps);
         Ok(Arc::new(Self {
@@ -169,6 +176,22 @@ impl Broker {
     /// Bytes of records in memory, and the limit.
     pub fn buffered_bytes(&self) -> (u64, u64) {
         (self.buffers.used(), self.buffers.limit())
+    }
+
+    pub(crate) fn node(&self) -> NodeId {
+        self.deps.node
+    }
+
+    pub(crate) fn metadata(&self) -> &Metadata {
+        &self.deps.metadata
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.deps.store
+    }
+
+    pub(crate) fn journal(&self) -> &dyn Journal {
+        &*self.deps.journal
     }
 
     pub(crate) fn shards(&self) -> &Arc<[ShardHandle]> {

@@ -1,11 +1,11 @@
 //! Partitions: append, recovery, the tail, checkpoints.
 //!
-//! A broker owns partitions for a while. Each is a state machine without I/O ([`partition`]); a few
-//! shards run them, one task each ([`shard`]); one write-ahead log takes what all of them accept
-//! ([`wal`]); checkpoints ([`checkpoint`]) save what recovery ([`recovery`]) would otherwise have to
-//! find. Everything that a broker holds in memory can be found again from the store and the
+//! A broker owns partitions for a while. Each is a state machine without I/O (`partition`); a few
+//! shards run them, one task each (`shard`); one write-ahead log takes what all of them accept
+//! (`wal`); checkpoints (`checkpoint`) save what recovery (`recovery`) would otherwise have to find. Everything that a broker holds in memory can be found again from the store and the
 //! metadata: losing it loses nothing that was acknowledged.
 
+mod assignments;
 mod broker;
 mod buffers;
 mod checkpoint;
@@ -14,6 +14,7 @@ mod local;
 mod opening;
 mod partition;
 mod recovery;
+mod retire;
 mod shard;
 mod topic_rules;
 mod wal;
@@ -22,4 +23,5 @@ pub use broker::{Broker, BrokerDeps, BrokerSettings, StartError};
 pub use local::LocalBroker;
 pub use opening::{Assigned, OpenError};
 pub use recovery::SessionError;
+pub use retire::RetireError;
 pub use topic_rules::TopicRules;

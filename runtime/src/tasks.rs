@@ -13,6 +13,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 #[derive(Clone)]
 pub struct Tasks {
     tracker: TaskTracker,
+    /// Those of the groups that this is a part of: they wait for its tasks too.
+    above: Vec<TaskTracker>,
     stop: CancellationToken,
     whole: CancellationToken,
     first_error: Arc<Mutex<Option<TaskError>>>,
@@ -55,15 +57,18 @@ impl Tasks {
     pub fn new() -> Self {
         let stop = CancellationToken::new();
         let (tracker, first_error) = (TaskTracker::new(), Arc::default());
-        Self { tracker, whole: stop.clone(), stop, first_error }
+        Self { tracker, above: Vec::new(), whole: stop.clone(), stop, first_error }
     }
 
     /// A part that stops when this group is asked to, or earlier by itself. Its errors are the
     /// whole group's.
     #[must_use]
     pub fn child(&self) -> Self {
+        let mut above = self.above.clone();
+        above.push(self.tracker.clone());
         Self {
             tracker: TaskTracker::new(),
+            above,
             stop: self.stop.child_token(),
             whole: self.whole.clone(),
             first_error: Arc::clone(&self.first_error),
@@ -75,8 +80,13 @@ impl Tasks {
     where
         F: Future<Output = ()> + Send + 'static,
     {
+        let tracked: Vec<_> = self.above.iter().map(TaskTracker::token).collect();
+        let running = self.tracker.track_future(task(Stop(self.stop.clone())));
         #[expect(clippy::disallowed_methods, reason = "the one place that is allowed to")]
-        tokio::spawn(self.tracker.track_future(task(Stop(self.stop.clone()))));
+        tokio::spawn(async move {
+            running.await;
+            drop(tracked);
+        });
     }
 
     /// Starts a task whose error stops the whole group, of which this may be a part, and is kept for [`Tasks::shutdown`].
@@ -133,6 +143,17 @@ mod tests {
         tasks.stop().requested().await;
         let error = tasks.shutdown().await.expect_err("a task failed");
         assert_eq!(error.to_string(), "fails: disk on fire");
+    }
+
+    #[tokio::test]
+    async fn the_whole_waits_for_its_parts() {
+        let whole = Tasks::new();
+        let (let_go, held) = tokio::sync::oneshot::channel::<()>();
+        whole.child().child().spawn("slow", |_| async move { drop(held.await) });
+        let mut ending = Box::pin(whole.shutdown());
+        assert!(futures::poll!(&mut ending).is_pending());
+        drop(let_go);
+        ending.await.expect("no task failed");
     }
 
     #[tokio::test]

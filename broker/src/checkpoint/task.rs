@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     partition::Partition,
-    shard::{DurableChunk, ShardHandle},
+    shard::{DurableChunk, Gone, ShardHandle},
     wal::DurableSlot,
 };
 
@@ -79,13 +79,15 @@ pub(crate) enum Failed {
     Trim(#[from] TrimError),
     #[error("trim the log: {0}")]
     Journal(#[from] journal::Error),
+    #[error(transparent)]
+    Gone(#[from] Gone),
 }
 
 impl Failed {
     /// Whether the session is over: somebody else has ended it, or nothing sensible can follow.
     fn is_final(&self) -> bool {
         match self {
-            Self::Store(_) => false,
+            Self::Store(_) | Self::Gone(_) => false,
             Self::Publish(error) => error.remedy() != Remedy::Retry,
             Self::Trim(error) => error.remedy() != Remedy::Retry,
             Self::Journal(error) => error.advice() != journal::Advice::Retry,
@@ -232,7 +234,7 @@ impl Checkpointer {
         let plan = plan::plan(slots, &self.deps.settings);
         let gathered = self.write_sorted(&plan).await?;
         let deltas = plan::deltas(&plan, gathered);
-        let wholes = self.wholes(whole).await;
+        let wholes = self.wholes(whole).await?;
         let lines = content::lines(
             &deltas,
             wholes,
@@ -278,8 +280,9 @@ impl Checkpointer {
         Ok(chunks)
     }
 
-    /// The listings as of the last checkpoint of the partitions to list whole.
-    async fn wholes(&self, all: bool) -> BTreeMap<TopicPartition, Listing> {
+    /// The listings as of the last checkpoint of the partitions to list whole. A partition that is
+    /// not there has been given up; a shard that is not there must not be taken for that.
+    async fn wholes(&self, all: bool) -> Result<BTreeMap<TopicPartition, Listing>, Gone> {
         let wanted: Vec<TopicPartition> = if all {
             self.listed.iter().chain(self.claims.unlisted()).copied().collect()
         } else {
@@ -293,11 +296,11 @@ impl Checkpointer {
         for (shard, partitions) in self.deps.shards.iter().zip(by_shard) {
             let listing = |partition: &mut Partition| partition.listing();
             let questions = partitions.iter().map(|partition| (*partition, listing)).collect();
-            let answers = shard.ask_all(questions).await;
+            let answers = shard.ask_all(questions).await?;
             let found = partitions.into_iter().zip(answers);
             wholes.extend(found.filter_map(|(partition, answer)| Some((partition, answer?))));
         }
-        wholes
+        Ok(wholes)
     }
 
     async fn publish(&self, checkpoint: &Checkpoint) -> Result<(), Failed> {

@@ -20,7 +20,7 @@ mod tail;
 use std::sync::Arc;
 
 use weir_ids::{LeaderEpoch, Offset, TopicPartition};
-use weir_segment_store::checkpoint::Listing;
+use weir_segment_store::{ObjectName, checkpoint::Listing};
 
 pub(crate) use append::{Accepted, Verdict};
 pub(crate) use pending::Answered;
@@ -144,6 +144,13 @@ impl Partition {
     /// What checkpoints say of it, under this owner's epoch.
     pub(crate) fn listing(&self) -> Listing {
         Listing { epoch: self.epoch, ..self.listing.clone() }
+    }
+
+    /// The objects that its records are read from.
+    pub(crate) fn objects(&self) -> Vec<ObjectName> {
+        let mut names: Vec<_> = self.listing.references.iter().map(|r| r.object).collect();
+        names.dedup();
+        names
     }
 
     /// Drops what the tail holds up to `last`, which has been checkpointed. Returns the bytes freed.

@@ -4,9 +4,11 @@
 //! checkpoints, and the indexes of the slots behind them ([`sessions`]). What that says of one
 //! partition is then put together without I/O ([`listing`]). No record is read or copied.
 
+mod census;
 mod listing;
 mod sessions;
 
+pub(crate) use census::Census;
 pub(crate) use listing::{Incomplete, recover};
 pub use sessions::SessionError;
 pub(crate) use sessions::{SessionLogs, Sessions};

@@ -14,9 +14,13 @@ use weir_segment_store::{
     object::BatchEntry,
 };
 
+use super::Census;
+
 /// What an ended session left.
 #[derive(Debug)]
 pub(crate) struct SessionLogs {
+    /// Its end: nothing at or above this slot counts.
+    pub(crate) end: Slot,
     /// Its checkpoints.
     pub(crate) chain: Chain,
     /// The chunks of the slots behind them, in order.
@@ -104,25 +108,34 @@ impl Sessions {
         self.read.clear();
     }
 
+    /// Reads every session that a partition needs, ended or not, and changes nothing.
+    ///
+    /// # Errors
+    /// When any of them can't be read.
+    pub(crate) async fn read_all(&mut self) -> Result<(), SessionError> {
+        for session in Census::take(&self.metadata).await?.needed {
+            self.read_log(session).await?;
+        }
+        Ok(())
+    }
+
     /// Ends `session`, if nobody has and this broker may.
     ///
     /// # Errors
     /// When it may not, or its log can't be read.
     pub(crate) async fn end(&mut self, session: SessionId) -> Result<(), SessionError> {
-        let wal = self.wal(session).await?;
-        if wal.sealed.is_some() {
+        if self.wal(session).await?.sealed.is_some() {
             return Ok(());
         }
         if !self.sole {
             return Err(SessionError::NotSealed(session));
         }
-        let mut trim = wal.trim;
         loop {
-            let sealed = self.journal.seal(session, trim).await?;
-            let seal = Seal { at: sealed.end, detail: None };
-            match self.metadata.seal(session, seal).await? {
+            let at = self.read_log(session).await?.end;
+            match self.metadata.seal(session, Seal { at, detail: None }).await? {
                 Sealing::Sealed(_) => return Ok(()),
-                Sealing::BeginAgain { trim: now } => trim = now,
+                // Its owner has trimmed meanwhile: what was read is not all there any more.
+                Sealing::BeginAgain { .. } => drop(self.read.remove(&session)),
             }
         }
     }
@@ -132,25 +145,35 @@ impl Sessions {
     /// # Errors
     /// When any of it can't be read.
     pub(crate) async fn read(&mut self, session: SessionId) -> Result<(), SessionError> {
-        if self.read.contains_key(&session) {
-            return Ok(());
+        if !self.read.contains_key(&session) && self.wal(session).await?.sealed.is_none() {
+            return Err(SessionError::NotSealed(session));
+        }
+        self.read_log(session).await.map(drop)
+    }
+
+    async fn read_log(&mut self, session: SessionId) -> Result<Arc<SessionLogs>, SessionError> {
+        if let Some(logs) = self.read.get(&session) {
+            return Ok(Arc::clone(logs));
         }
         let wal = self.wal(session).await?;
-        let recorded = wal.sealed.as_ref().ok_or(SessionError::NotSealed(session))?.at;
         let chain = match &wal.checkpoint {
             Some(pointer) => self.chain(pointer).await?,
             None => Chain::empty(),
         };
         let from = chain.covers_below.max(wal.trim);
         let sealed = self.journal.seal(session, from).await?;
-        if sealed.end < recorded {
-            let found = sealed.end;
-            return Err(SessionError::Short { session, found, recorded });
-        }
-        let slots = sealed.slots.into_iter().filter(|slot| slot.slot < recorded);
-        let logs = SessionLogs { chain, chunks: by_partition(slots) };
-        self.read.insert(session, Arc::new(logs));
-        Ok(())
+        let end = match &wal.sealed {
+            Some(recorded) if sealed.end < recorded.at => {
+                let (found, recorded) = (sealed.end, recorded.at);
+                return Err(SessionError::Short { session, found, recorded });
+            }
+            Some(recorded) => recorded.at,
+            None => sealed.end,
+        };
+        let slots = sealed.slots.into_iter().filter(|slot| slot.slot < end);
+        let logs = Arc::new(SessionLogs { end, chain, chunks: by_partition(slots) });
+        self.read.insert(session, Arc::clone(&logs));
+        Ok(logs)
     }
 
     async fn wal(&self, session: SessionId) -> Result<Wal, SessionError> {

@@ -62,6 +62,11 @@ enum Message {
     Drain(oneshot::Sender<()>),
 }
 
+/// The shard has ended: what it held is not known any more, which is not the same as nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the broker is ending")]
+pub(crate) struct Gone;
+
 /// A way to a shard. Cheap to clone. A shard that has ended answers nothing: its callers see their
 /// answers dropped.
 #[derive(Clone)]
@@ -100,20 +105,23 @@ impl ShardHandle {
         answered
     }
 
-    /// Asks a partition something. `None` when it is not here.
+    /// Asks a partition something. `None` when it is not here, or the shard has ended.
     pub(crate) async fn ask<T: Send + 'static>(
         &self,
         partition: TopicPartition,
         question: impl FnOnce(&mut Partition) -> T + Send + 'static,
     ) -> Option<T> {
-        self.ask_all(vec![(partition, question)]).await.pop().flatten()
+        self.ask_all(vec![(partition, question)]).await.ok()?.pop().flatten()
     }
 
-    /// Asks several partitions, in order.
+    /// Asks several partitions, in order; `None` for each that is not here.
+    ///
+    /// # Errors
+    /// When the shard has ended.
     pub(crate) async fn ask_all<T: Send + 'static>(
         &self,
         questions: Vec<(TopicPartition, impl FnOnce(&mut Partition) -> T + Send + 'static)>,
-    ) -> Vec<Option<T>> {
+    ) -> Result<Vec<Option<T>>, Gone> {
         let mut boxed: Vec<(TopicPartition, Question)> = Vec::with_capacity(questions.len());
         let mut answers = Vec::with_capacity(questions.len());
         for (partition, question) in questions {
@@ -127,9 +135,9 @@ impl ShardHandle {
         self.send(Message::Ask(boxed));
         let mut found = Vec::with_capacity(answers.len());
         for answer in answers {
-            found.push(answer.await.ok().flatten());
+            found.push(answer.await.map_err(|_| Gone)?);
         }
-        found
+        Ok(found)
     }
 
     /// Partitions that are about to be opened: appends to them wait.

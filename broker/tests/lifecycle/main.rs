@@ -61,6 +61,7 @@ impl Story {
                 self.life = Some(self.world.life().await);
             }
             88..90 => self.delete_records(partition).await,
+            90..92 => drop(self.life().broker.retire_sessions().await.unwrap()),
             _ => self.read_somewhere(partition).await,
         }
     }

@@ -34,6 +34,7 @@ pub trait Journal: Send + Sync {
     async fn seal(&self, session: SessionId, from: Slot) -> Result<Sealed, Error>;
 
     /// Deletes what lies wholly below `below`, except what `keep` names. Repeating it is harmless.
+    /// `Slot(u64::MAX)` says that the session is sealed and nobody will read its slots any more.
     async fn trim(
         &self,
         session: SessionId,

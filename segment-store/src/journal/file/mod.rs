@@ -101,16 +101,25 @@ impl Journal for FileJournal {
         let directory = self.directory(session);
         let listed = directory.clone();
         let files = blocking(move || scan::first_slots(&listed)).await?;
-        let doomed: Vec<PathBuf> = files
-            .windows(2)
-            .filter(|pair| pair[1].1 <= below)
-            .map(|pair| pair[0].0)
-            .chain(files.last().filter(|_| below == Slot(u64::MAX)).map(|last| last.0))
-            .filter(|file| !keep(&ObjectName::WalFile { session, file: *file }))
-            .map(|file| file_path(&directory, file))
-            .collect();
-        let all = doomed.len() == files.len();
-        blocking(move || remove(&directory, doomed, all && below == Slot(u64::MAX))).await
+        let over = below == Slot(u64::MAX);
+        let ends = files.iter().skip(1).map(|(_, first)| *first).chain([Slot(u64::MAX)]);
+        let (mut doomed, mut kept) = (Vec::new(), Vec::new());
+        for ((file, _), end) in files.iter().zip(ends) {
+            // The last file of a session that goes on is the one that is written.
+            let covered = end <= below && (over || end != Slot(u64::MAX));
+            let path = file_path(&directory, *file);
+            if covered && !keep(&ObjectName::WalFile { session, file: *file }) {
+                doomed.push(path);
+            } else if over {
+                kept.push(path);
+            }
+        }
+        let whole = over && kept.is_empty();
+        blocking(move || {
+            kept.iter().try_for_each(|path| scan::give_back(path))?;
+            remove(&directory, doomed, whole)
+        })
+        .await
     }
 
     async fn sessions(&self) -> Result<Vec<SessionId>, Error> {

@@ -292,6 +292,19 @@ pub(super) fn first_slots(directory: &Path) -> Result<Vec<(u32, Slot)>, Error> {
     Ok(files)
 }
 
+/// Gives back the space behind the last good frame of a file that is written no more.
+pub(super) fn give_back(path: &Path) -> Result<(), Error> {
+    let bytes = read_file(path)?;
+    let Ok(mut frames) = scan_file(&bytes) else { return Ok(()) };
+    while frames.next().is_some_and(|frame| frame.is_ok()) {}
+    if frames.at() < bytes.len() as u64 {
+        let file =
+            File::options().write(true).open(path).map_err(|error| Error::io(path, &error))?;
+        file.set_len(frames.at()).map_err(|error| Error::io(path, &error))?;
+    }
+    Ok(())
+}
+
 /// A file in the making: its space is there, its header is not.
 fn unfinished(header: &[u8; FILE_HEADER_BYTES]) -> bool {
     header.iter().all(|byte| *byte == 0)

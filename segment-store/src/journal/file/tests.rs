@@ -41,6 +41,11 @@ impl Place {
         self.journal().seal(SESSION, Slot(1)).await
     }
 
+    /// Puts back the unused space of the last file, which an orderly end has given back.
+    fn preallocated(&self, number: u32) {
+        self.edit(number, |bytes| bytes.resize(4096.max(bytes.len()), 0));
+    }
+
     fn file(&self, number: u32) -> PathBuf {
         file_path(&self.journal().directory(SESSION), number)
     }
@@ -100,6 +105,7 @@ async fn a_slot_larger_than_a_file_gets_one_of_its_own() {
 async fn a_torn_tail_is_cut_wherever_it_is_torn() {
     let place = Place::new();
     place.write(3).await;
+    place.preallocated(1);
     let (_, end) = place.frames(1);
     // What a power loss leaves of a frame that was on its way: a part of it, then zeros.
     let frame = std::fs::read(place.file(1)).unwrap()[FRAME_START..FRAME_START + 256].to_vec();
@@ -144,6 +150,19 @@ fn is_padding(whole: &[u8], starts: &[u64], at: usize) -> bool {
     let start = *starts.iter().rev().find(|start| **start as usize <= at).unwrap() as usize;
     let len = u64::from_le_bytes(whole[start + 16..start + 24].try_into().unwrap()) as usize;
     at >= start + frame::FRAME_HEADER_BYTES + len
+}
+
+#[tokio::test]
+async fn unused_space_is_given_back() {
+    let place = Place::new();
+    place.write(2).await;
+    let (_, end) = place.frames(1);
+    let len = || std::fs::metadata(place.file(1)).unwrap().len();
+    assert_eq!(len(), end, "by an orderly end");
+    place.preallocated(1);
+    place.journal().trim(SESSION, Slot(u64::MAX), &|_| true).await.unwrap();
+    assert_eq!(len(), end, "when a dead session is cleared away");
+    assert_eq!(place.seal().await.unwrap().end, Slot(3));
 }
 
 #[tokio::test]
@@ -198,6 +217,7 @@ async fn a_last_file_that_was_being_made_holds_nothing() {
 async fn record_bytes_that_look_like_a_frame_are_not_taken_for_one() {
     let place = Place::new();
     place.write(2).await;
+    place.preallocated(1);
     let (starts, end) = place.frames(1);
     // A frame copied from elsewhere in the log: right session and nonce, wrong place.
     place.edit(1, |bytes| {

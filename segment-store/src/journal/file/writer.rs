@@ -154,6 +154,16 @@ struct Thread {
 
 impl Thread {
     fn run(&mut self, queue: &mpsc::Receiver<Submitted>) {
+        self.serve(queue);
+        // Gives back the space that was taken and never used. What fails here costs only that.
+        if let Some((file, path, _)) = &self.file
+            && let Err(error) = file.set_len(self.at.byte)
+        {
+            tracing::debug!(%error, path = %path.display(), "unused space is not given back");
+        }
+    }
+
+    fn serve(&mut self, queue: &mpsc::Receiver<Submitted>) {
         let idle = Duration::from_millis(self.settings.idle_mark_ms);
         loop {
             let first = match queue.recv_timeout(idle) {

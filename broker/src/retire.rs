@@ -1,0 +1,97 @@
+//! Clearing away what ended sessions left, once nobody needs it.
+//!
+//! Done only by a broker that is known to be the only one: what it refers to is then all that is
+//! referred to. A session's chain and slots go when no `logs/` key needs the session; files that
+//! records are still read from stay until they are referred to no more.
+
+use std::collections::BTreeSet;
+
+use weir_ids::{SessionId, Slot, TopicPartition};
+use weir_meta::{
+    Error as MetaError,
+    model::Wal,
+    store::{Compare, Txn},
+};
+use weir_segment_store::{ObjectName, checkpoint::MAX_DELTAS, journal};
+
+use crate::{
+    Broker,
+    partition::Partition,
+    recovery::Census,
+    shard::{Gone, ShardHandle},
+};
+
+/// What stands in the way; nothing is harmed by trying again later.
+#[derive(Debug, thiserror::Error)]
+pub enum RetireError {
+    /// The metadata can't be read or changed.
+    #[error(transparent)]
+    Metadata(#[from] MetaError),
+    /// An object can't be deleted.
+    #[error(transparent)]
+    Store(#[from] weir_segment_store::StoreError),
+    /// Files of a log can't be deleted.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+    /// The broker is ending.
+    #[error("the broker is ending")]
+    Ending,
+}
+
+impl Broker {
+    /// Deletes the logs and checkpoints of ended sessions that nothing refers to any more. Returns
+    /// how many sessions are gone altogether.
+    ///
+    /// # Errors
+    /// At the first thing that can't be read or deleted.
+    pub async fn retire_sessions(&self) -> Result<usize, RetireError> {
+        let metadata = self.metadata();
+        let census = Census::take(metadata).await?;
+        let kept = self.referred_to(census.partitions).await.map_err(|Gone| RetireError::Ending)?;
+        let mut gone = 0;
+        for (session, (wal, revision)) in &census.wals {
+            let wanted = *session == self.session() || census.needed.contains(session);
+            if wanted || wal.sealed.is_none() {
+                continue;
+            }
+            self.delete_chain(*session, wal).await?;
+            let keep = |name: &ObjectName| kept.contains(name);
+            self.journal().trim(*session, Slot(u64::MAX), &keep).await?;
+            if kept.iter().all(|name| name.session() != *session) {
+                let key = Wal::key(*session);
+                let txn = Txn::new().when(Compare::unchanged(key.clone(), *revision)).delete(key);
+                metadata.store().txn(txn).await.map_err(MetaError::from)?;
+                gone += 1;
+            }
+        }
+        Ok(gone)
+    }
+
+    async fn delete_chain(&self, session: SessionId, wal: &Wal) -> Result<(), RetireError> {
+        let Some(newest) = wal.checkpoint.as_ref().map(|pointer| pointer.number) else {
+            return Ok(());
+        };
+        for number in newest.saturating_sub(MAX_DELTAS)..=newest {
+            self.store().delete(ObjectName::Checkpoint { session, number }).await?;
+        }
+        Ok(())
+    }
+
+    /// Every object that an open partition refers to.
+    async fn referred_to(
+        &self,
+        partitions: Vec<TopicPartition>,
+    ) -> Result<BTreeSet<ObjectName>, Gone> {
+        let mut by_shard = vec![Vec::new(); self.shards().len()];
+        for partition in partitions {
+            by_shard[ShardHandle::of(self.shards(), partition).0].push(partition);
+        }
+        let mut names = BTreeSet::new();
+        for (shard, partitions) in self.shards().iter().zip(by_shard) {
+            let objects = |partition: &mut Partition| partition.objects();
+            let questions = partitions.into_iter().map(|partition| (partition, objects)).collect();
+            names.extend(shard.ask_all(questions).await?.into_iter().flatten().flatten());
+        }
+        Ok(names)
+    }
+}

@@ -1,0 +1,231 @@
+//! A node's configuration: what an operator may say, with defaults.
+//!
+//! Names are those of the file; the environment says `WEIR_SECTION__KEY`. Reading is [`load`]'s.
+
+mod load;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use load::{ConfigError, load};
+
+/// All of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// The cluster's name: a node refuses to join one of another name.
+    pub(crate) cluster: String,
+    pub(crate) node: Node,
+    pub(crate) meta: Meta,
+    pub(crate) store: Store,
+    pub(crate) kafka: Kafka,
+    pub(crate) http: Http,
+    pub(crate) rpc: Rpc,
+    pub(crate) broker: Broker,
+    pub(crate) proxy: Proxy,
+    pub(crate) topics: Topics,
+    pub(crate) groups: Groups,
+    pub(crate) log: Log,
+}
+
+/// Who this node is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Node {
+    pub(crate) id: u32,
+    pub(crate) zone: Option<String>,
+    pub(crate) roles: Vec<String>,
+}
+
+/// Where the metadata is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Meta {
+    pub(crate) url: String,
+}
+
+/// Where records are.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Store {
+    pub(crate) url: String,
+    /// Passed to the store's client.
+    pub(crate) options: BTreeMap<String, String>,
+}
+
+/// Where Kafka clients connect: one listener, or several by name.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Kafka {
+    pub(crate) listen: String,
+    pub(crate) advertise: Option<String>,
+}
+
+/// Where health, metrics and the admin API are served.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Http {
+    pub(crate) listen: String,
+}
+
+/// Where other nodes reach this one.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Rpc {
+    pub(crate) listen: Option<String>,
+    pub(crate) advertise: Option<String>,
+}
+
+/// The broker role.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Broker {
+    /// Room for records in memory: in flight, waiting for a checkpoint, and the tail for readers.
+    pub(crate) buffer_bytes: u64,
+    /// How many tasks partitions are spread over; 0: one a core, at most 8.
+    pub(crate) shards: usize,
+    /// How large a file of the local write-ahead log is made.
+    pub(crate) wal_file_bytes: u64,
+}
+
+/// The proxy role.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Proxy {
+    /// The longest request.
+    pub(crate) request_max_bytes: usize,
+    /// What all requests that are received or worked on may hold.
+    pub(crate) request_memory_bytes: usize,
+    /// What all answers that are made or written may hold.
+    pub(crate) response_memory_bytes: usize,
+    /// What indexes of stored objects may hold.
+    pub(crate) index_cache_bytes: u64,
+    pub(crate) connections_max: usize,
+    pub(crate) connections_per_address_max: usize,
+}
+
+/// Topics that do not say otherwise.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Topics {
+    /// `auto.create.topics.enable`.
+    pub(crate) auto_create: bool,
+    /// `num.partitions`.
+    pub(crate) default_partitions: u32,
+}
+
+/// Consumer groups.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Groups {
+    /// `group.initial.rebalance.delay.ms`.
+    pub(crate) initial_rebalance_delay_ms: u64,
+    /// `group.min.session.timeout.ms`.
+    pub(crate) session_timeout_min_ms: u64,
+    /// `offsets.topic.num.partitions`, when the topic is created.
+    pub(crate) offsets_topic_partitions: u32,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Log {
+    /// As `RUST_LOG` has it, e.g. `info` or `weir_broker=debug,info`.
+    pub(crate) level: String,
+    /// `text` or `json`.
+    pub(crate) format: String,
+}
+
+const MIB: usize = 1 << 20;
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            cluster: "weir".to_owned(),
+            node: Node::default(),
+            meta: Meta::default(),
+            store: Store::default(),
+            kafka: Kafka::default(),
+            http: Http::default(),
+            rpc: Rpc::default(),
+            broker: Broker::default(),
+            proxy: Proxy::default(),
+            topics: Topics::default(),
+            groups: Groups::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        let roles = ["broker", "coordinator", "proxy", "controller"];
+        Self { id: 1, zone: None, roles: roles.map(str::to_owned).into() }
+    }
+}
+
+impl Default for Meta {
+    fn default() -> Self {
+        Self { url: "embedded:///var/lib/weir/meta".to_owned() }
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { url: "file:///var/lib/weir".to_owned(), options: BTreeMap::new() }
+    }
+}
+
+impl Default for Kafka {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:9092".to_owned(), advertise: None }
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:9644".to_owned() }
+    }
+}
+
+impl Default for Broker {
+    fn default() -> Self {
+        Self { buffer_bytes: 256 << 20, shards: 0, wal_file_bytes: 64 << 20 }
+    }
+}
+
+impl Default for Proxy {
+    fn default() -> Self {
+        Self {
+            request_max_bytes: 100 * MIB,
+            request_memory_bytes: 256 * MIB,
+            response_memory_bytes: 256 * MIB,
+            index_cache_bytes: 32 << 20,
+            connections_max: 20_000,
+            connections_per_address_max: 10_000,
+        }
+    }
+}
+
+impl Default for Topics {
+    fn default() -> Self {
+        Self { auto_create: true, default_partitions: 1 }
+    }
+}
+
+impl Default for Groups {
+    fn default() -> Self {
+        Self {
+            initial_rebalance_delay_ms: 3_000,
+            session_timeout_min_ms: 6_000,
+            offsets_topic_partitions: 50,
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: "text".to_owned() }
+    }
+}
