@@ -1,0 +1,174 @@
+//! The coordinators of this process: which shard a group belongs to, and the shards' lives.
+//!
+//! A group's shard follows from its id as in Kafka, so that tools that look into
+//! `__consumer_offsets` find a group where they expect it. The topic is created when it is first
+//! needed; its partitions never change in number afterwards.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::{OnceCell, oneshot};
+use weir_ids::{PartitionIndex, TopicPartition};
+use weir_runtime::{Runtime, Tasks};
+
+use crate::{
+    cluster::{Cluster, Topic},
+    group::{Error, GroupId},
+    settings::Settings,
+    shard::{Context, Request, Shard, log::LogReader},
+};
+
+/// The topic that keeps groups and offsets.
+pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
+
+/// How long a request waits for the topic to be created.
+const TOPIC_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// All shards, reached by direct calls. Cheap to clone.
+#[derive(Clone)]
+pub struct Coordinator {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    context: Context,
+    tasks: Tasks,
+    topic: OnceCell<Topic>,
+    shards: Mutex<BTreeMap<PartitionIndex, Shard>>,
+}
+
+impl Coordinator {
+    /// Starts. If the topic is there, its shards begin to load in the background; all tasks end with
+    /// `tasks`.
+    pub fn start(
+        runtime: Runtime,
+        tasks: &Tasks,
+        settings: Settings,
+        cluster: Arc<dyn Cluster>,
+        reader: Arc<dyn LogReader>,
+    ) -> Self {
+        let context = Context { runtime, cluster, reader, settings: Arc::new(settings) };
+        let inner = Inner {
+            context,
+            tasks: tasks.clone(),
+            topic: OnceCell::new(),
+            shards: Mutex::new(BTreeMap::new()),
+        };
+        let coordinator = Self { inner: Arc::new(inner) };
+        let warming = coordinator.clone();
+        tasks.spawn("coordinator-warm-up", |_| async move { warming.load_all().await });
+        coordinator
+    }
+
+    /// Begins to load all shards, if the topic exists.
+    async fn load_all(&self) {
+        for shard in self.all_shards() {
+            shard.ask(Request::Load).await;
+        }
+    }
+
+    /// The shards of all groups; none if the topic does not exist, since then no group does.
+    pub(crate) fn all_shards(&self) -> Vec<Shard> {
+        let topic = self.inner.topic.get().cloned();
+        let topic = topic.or_else(|| self.inner.context.cluster.topic_by_name(OFFSETS_TOPIC));
+        let Some(topic) = topic else { return Vec::new() };
+        (0..topic.partitions).map(|index| self.shard_at(&topic, PartitionIndex(index))).collect()
+    }
+
+    /// The shard of a group. Creates the topic if that is not there.
+    ///
+    /// # Errors
+    /// If the topic can't be created now.
+    pub(crate) async fn shard_of(&self, group: &GroupId) -> Result<(PartitionIndex, Shard), Error> {
+        let topic = self.inner.topic.get_or_try_init(|| self.find_topic()).await?;
+        let index = partition_of(&group.0, topic.partitions);
+        Ok((index, self.shard_at(topic, index)))
+    }
+
+    async fn find_topic(&self) -> Result<Topic, Error> {
+        let context = &self.inner.context;
+        if let Some(topic) = context.cluster.topic_by_name(OFFSETS_TOPIC) {
+            return Ok(topic);
+        }
+        let partitions = context.settings.offsets_topic_partitions;
+        let made = context.cluster.ensure_internal_topic(OFFSETS_TOPIC, partitions);
+        let reason = match tokio::time::timeout(TOPIC_TIMEOUT, made).await {
+            Ok(Ok(topic)) => return Ok(topic),
+            Ok(Err(reason)) => reason,
+            Err(_) => format!("not done within {TOPIC_TIMEOUT:?}"),
+        };
+        tracing::warn!(topic = OFFSETS_TOPIC, reason, "can't create the internal topic yet");
+        Err(Error::NotAvailable)
+    }
+
+    fn shard_at(&self, topic: &Topic, index: PartitionIndex) -> Shard {
+        let mut shards = self.inner.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = || {
+            let partition = TopicPartition::new(topic.id, index);
+            Shard::start(&self.inner.tasks, self.inner.context.clone(), partition)
+        };
+        shards.entry(index).or_insert_with(start).clone()
+    }
+
+    /// Asks the shard of `group` something and waits for the answer.
+    pub(crate) async fn ask<T>(
+        &self,
+        group: &GroupId,
+        request: impl FnOnce(oneshot::Sender<T>) -> Request,
+    ) -> Result<T, Error> {
+        let (_, shard) = self.shard_of(group).await?;
+        ask(&shard, request).await
+    }
+
+    pub(crate) fn context(&self) -> &Context {
+        &self.inner.context
+    }
+}
+
+/// Asks a shard something and waits for the answer.
+pub(crate) async fn ask<T>(
+    shard: &Shard,
+    request: impl FnOnce(oneshot::Sender<T>) -> Request,
+) -> Result<T, Error> {
+    let (to, answer) = oneshot::channel();
+    shard.ask(request(to)).await;
+    answer.await.map_err(|_| Error::NotCoordinator)
+}
+
+/// The partition of `__consumer_offsets` that keeps `group`: Java's hash of the id, as in Kafka.
+#[must_use]
+pub fn partition_of(group: &str, partitions: u32) -> PartitionIndex {
+    let hash = group
+        .encode_utf16()
+        .fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
+    // Kafka's `abs`: the one number without a counterpart becomes 0.
+    let positive = hash.checked_abs().unwrap_or(0).unsigned_abs();
+    PartitionIndex(positive.checked_rem(partitions).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By Java's `String.hashCode` and Kafka's `Utils.abs`.
+    #[test]
+    fn a_group_lies_where_kafka_would_put_it() {
+        let cases = [
+            ("", 0, 0),
+            ("g", 3, 5),
+            ("my-group", 12, 1),
+            ("console-consumer-12345", 6, 6),
+            // Its hash is the smallest integer.
+            ("polygenelubricants", 0, 0),
+            ("grüße-😀", 27, 1),
+            ("connect-cluster", 13, 5),
+        ];
+        for (group, of_50, of_7) in cases {
+            assert_eq!(partition_of(group, 50), PartitionIndex(of_50), "{group}");
+            assert_eq!(partition_of(group, 7), PartitionIndex(of_7), "{group}");
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! A shard that serves: its loop, from the log's being read to its being lost.
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use tokio::{sync::oneshot, time::Instant};
+use weir_broker::client::ReadError;
+use weir_ids::{Offset, TopicPartition};
+
+use super::{
+    Context, RETRY_FIRST, RETRY_LAST, Stopped, Task,
+    compaction::Compaction,
+    load::Loaded,
+    request::Request,
+    waiters::Waiters,
+    writer::{self, AppendFailed, Appending, Flight, Queue},
+};
+use crate::{
+    cluster::Cluster,
+    group::Error,
+    groups::{Groups, Now, Out},
+};
+
+/// Requests that are handled before what they bring about is sent on.
+const REQUESTS_AT_ONCE: usize = 64;
+
+/// What is known while the log is ours.
+struct Serving {
+    context: Context,
+    partition: TopicPartition,
+    groups: Groups,
+    waiters: Waiters,
+    queue: Queue,
+    compaction: Compaction,
+    /// The offset that the next record gets.
+    next: Offset,
+    in_flight: Option<InFlight>,
+    trimming: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+struct InFlight {
+    flight: Flight,
+    records: i64,
+    bytes: usize,
+    appending: Appending,
+}
+
+/// What woke the loop.
+enum Event {
+    Stop,
+    Appended(Result<(), AppendFailed>),
+    Trimmed,
+    Time,
+    Requests,
+}
+
+impl Task {
+    /// Serves until the log is lost (`Ok`: load again) or the shard is asked to end.
+    pub(super) async fn serve(
+        &mut self,
+        loaded: Loaded,
+        parked: Vec<Request>,
+    ) -> Result<(), Stopped> {
+        let mut serving = Serving::new(self.context.clone(), self.partition, loaded);
+        let mut requests = parked;
+        let mut ending: Option<Instant> = None;
+        loop {
+            requests.drain(..).for_each(|request| serving.handle(request));
+            if let Err(failed) = serving.append(ending.is_none()) {
+                return serving.lost(&failed);
+            }
+            if ending.is_some() && serving.in_flight.is_none() {
+                serving.waiters.refuse_all(Error::NotCoordinator);
+                return Err(Stopped);
+            }
+            let deadline = ending.or_else(|| serving.groups.next_deadline());
+            let takes = ending.is_none() && !serving.queue.is_full();
+            let event = tokio::select! {
+                biased;
+                () = self.stop.requested(), if ending.is_none() => Event::Stop,
+                result = finished(&mut serving.in_flight) => Event::Appended(result),
+                () = trimmed(&mut serving.trimming) => Event::Trimmed,
+                () = until(deadline) => Event::Time,
+                count = self.inbox.recv_many(&mut requests, REQUESTS_AT_ONCE), if takes => {
+                    // Nobody can ask any more: all handles are gone.
+                    if count == 0 { Event::Stop } else { Event::Requests }
+                }
+            };
+            match event {
+                Event::Stop => ending = Some(Instant::now() + self.context.settings.append_timeout),
+                Event::Appended(Ok(())) => serving.appended(),
+                Event::Appended(Err(failed)) => return serving.lost(&failed),
+                Event::Trimmed => serving.trimming_done(),
+                Event::Time if ending.is_some() => {
+                    serving.waiters.refuse_all(Error::NotCoordinator);
+                    return Err(Stopped);
+                }
+                Event::Time => serving.tick(),
+                Event::Requests => {}
+            }
+        }
+    }
+}
+
+/// Answers; whoever asked may be gone.
+fn send<T>(to: oneshot::Sender<T>, answer: T) {
+    let _ = to.send(answer);
+}
+
+/// What the append in flight comes to; never, if there is none.
+async fn finished(in_flight: &mut Option<InFlight>) -> Result<(), AppendFailed> {
+    match in_flight {
+        Some(in_flight) => (&mut in_flight.appending).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn trimmed(trimming: &mut Option<Pin<Box<dyn Future<Output = ()> + Send>>>) {
+    match trimming {
+        Some(trimming) => trimming.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Serving {
+    fn new(context: Context, partition: TopicPartition, loaded: Loaded) -> Self {
+        let now = Now { instant: Instant::now(), wall: context.runtime.now() };
+        let groups = Groups::restore(now, Arc::clone(&context.settings), loaded.image);
+        Self {
+            context,
+            partition,
+            groups,
+            waiters: Waiters::default(),
+            queue: Queue::default(),
+            compaction: Compaction::new(loaded.bytes, !loaded.has_unknown),
+            next: loaded.next,
+            in_flight: None,
+            trimming: None,
+        }
+    }
+
+    fn now(&self) -> Now {
+        Now { instant: Instant::now(), wall: self.context.runtime.now() }
+    }
+
+    fn handle(&mut self, request: Request) {
+        let now = self.now();
+        let mut out = Out::default();
+        match request {
+            Request::Load => {}
+            Request::Join(group, join, answer) => {
+                let token = self.waiters.join(answer);
+                self.groups.join(now, group, crate::group::Join { token, ..join }, &mut out);
+            }
+            Request::Sync(group, sync, answer) => {
+                let token = self.waiters.sync(answer);
+                let sync = crate::group::Sync { token, ..sync };
+                self.groups.sync(now, &group, sync, &mut out);
+            }
+            Request::Heartbeat(group, from, answer) => {
+                send(answer, self.groups.heartbeat(now, &group, &from));
+            }
+            Request::Leave(group, leaving, answer) => {
+                let token = self.waiters.leave(answer);
+                self.groups.leave(now, &group, token, &leaving, &mut out);
+            }
+            Request::Commit(group, from, offsets, answer) => {
+                let token = self.waiters.done(answer);
+                self.groups.commit(now, &group, &from, offsets, token, &mut out);
+            }
+            Request::Delete(group, answer) => {
+                let token = self.waiters.done(answer);
+                self.groups.delete(&group, token, &mut out);
+            }
+            Request::Fetch(group, keys, answer) => {
+                send(answer, Ok(self.groups.fetch(&group, &keys)));
+            }
+            Request::FetchAll(group, answer) => {
+                send(answer, Ok(self.groups.fetch_all(&group)));
+            }
+            Request::Describe(groups, answer) => {
+                let describe = |group| self.groups.describe(group);
+                send(answer, Ok(groups.iter().map(describe).collect()));
+            }
+            Request::List(answer) => drop(answer.send(Ok(self.groups.list()))),
+        }
+        self.take(out);
+    }
+
+    fn tick(&mut self) {
+        let mut out = Out::default();
+        self.groups.tick(self.now(), &mut out);
+        self.take(out);
+    }
+
+    fn take(&mut self, out: Out) {
+        out.replies.into_iter().for_each(|reply| self.waiters.reply(reply));
+        out.writes.into_iter().for_each(|write| self.queue.push(write));
+    }
+
+    /// Sends off what waits to be written, unless an append is in flight.
+    fn append(&mut self, may_compact: bool) -> Result<(), AppendFailed> {
+        if self.in_flight.is_some() {
+            return Ok(());
+        }
+        let mut piece = Vec::new();
+        if may_compact {
+            piece = self.compaction.piece(self.groups.image(), self.next);
+            self.trim();
+        }
+        if piece.is_empty() && self.queue.is_empty() {
+            return Ok(());
+        }
+        let flight = self.queue.take(piece, self.context.settings.batch_max_bytes);
+        if flight.is_empty() {
+            return Ok(());
+        }
+        let batch = flight.batch(self.context.runtime.now());
+        let (batch, records) = batch.map_err(AppendFailed::Encode)?;
+        let bytes = batch.len();
+        let (cluster, settings) =
+            (Arc::clone(&self.context.cluster), Arc::clone(&self.context.settings));
+        let appending =
+            Box::pin(writer::append(cluster, settings, self.partition, batch, self.next));
+        self.in_flight = Some(InFlight { flight, records, bytes, appending });
+        Ok(())
+    }
+
+    /// What was in flight is durable.
+    fn appended(&mut self) {
+        let Some(InFlight { flight, records, bytes, .. }) = self.in_flight.take() else { return };
+        self.next = self.next.plus(records);
+        self.compaction.appended(bytes);
+        let mut out = Out::default();
+        self.groups.durable(self.now(), flight.changes, flight.then, &mut out);
+        self.take(out);
+    }
+
+    /// The log is not what is in memory: everybody is sent away, and it is read again.
+    fn lost(mut self, failed: &AppendFailed) -> Result<(), Stopped> {
+        let partition = self.partition;
+        tracing::warn!(%partition, error = %failed, "a shard's append failed; loading it again");
+        self.waiters.refuse_all(Error::NotCoordinator);
+        Ok(())
+    }
+
+    fn trim(&mut self) {
+        if self.trimming.is_some() {
+            return;
+        }
+        let Some(start) = self.compaction.trim() else { return };
+        let (cluster, partition) = (Arc::clone(&self.context.cluster), self.partition);
+        self.trimming = Some(Box::pin(trim(cluster, partition, start)));
+    }
+
+    fn trimming_done(&mut self) {
+        self.trimming = None;
+        self.compaction.trimmed();
+    }
+}
+
+/// Moves the log start, however often it takes.
+async fn trim(cluster: Arc<dyn Cluster>, partition: TopicPartition, start: Offset) {
+    let mut pause = RETRY_FIRST;
+    let mut warned = false;
+    loop {
+        let moved = match cluster.owner(partition) {
+            Some(owner) => owner.delete_records(partition, Some(start)).await,
+            None => Err(ReadError::NotOwner(partition)),
+        };
+        match moved {
+            Ok(_) => return,
+            Err(error) if pause == RETRY_LAST && !warned => {
+                warned = true;
+                tracing::warn!(%partition, %start, %error, "can't move a shard's log start yet");
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(RETRY_LAST);
+    }
+}
