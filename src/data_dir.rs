@@ -33,7 +33,9 @@ pub(crate) enum DataDirError {
         "data directory {0} is in use by another process; stop that one, or choose another --data"
     )]
     InUse(PathBuf),
-    #[error("data directory {path} can't be used: {error}; make it writable, or choose another --data")]
+    #[error(
+        "data directory {path} can't be used: {error}; make it writable, or choose another --data"
+    )]
     NotWritable { path: PathBuf, error: io::Error },
     #[error(
         "data directory {path} has format {found}, this weir understands {VERSION}; start a newer one"
@@ -96,9 +98,9 @@ impl DataDir {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let entries = fs::read_dir(path).map_err(not_writable)?;
-                let foreign = entries
-                    .filter_map(Result::ok)
-                    .any(|entry| !["LOCK", "lost+found"].contains(&&*entry.file_name().to_string_lossy()));
+                let foreign = entries.filter_map(Result::ok).any(|entry| {
+                    !["LOCK", "lost+found"].contains(&&*entry.file_name().to_string_lossy())
+                });
                 if foreign { Err(DataDirError::NotOurs(path.to_owned())) } else { Ok(true) }
             }
             Err(error) => Err(not_writable(error)),

@@ -41,7 +41,8 @@ pub(crate) fn load(base: &Config, file: Option<&Path>) -> Result<Config, ConfigE
         figment = figment.merge(Toml::string(&text));
     }
     // Two underscores part the names: WEIR_STORE__URL. Others, like WEIR_CACHE, are not settings.
-    let environment = Env::prefixed("WEIR_").filter(|name| name.as_str().contains("__")).split("__");
+    let environment =
+        Env::prefixed("WEIR_").filter(|name| name.as_str().contains("__")).split("__");
     let read: Dict = figment.merge(environment).extract().map_err(|error| bad(error, file))?;
     let expanded = expand_dict(read)?;
     Figment::from(Serialized::defaults(expanded)).extract().map_err(|error| bad(error, file))
@@ -49,7 +50,10 @@ pub(crate) fn load(base: &Config, file: Option<&Path>) -> Result<Config, ConfigE
 
 fn bad(error: figment::Error, file: Option<&Path>) -> ConfigError {
     let Some(first) = error.into_iter().next() else {
-        return ConfigError::Bad { place: "configuration".to_owned(), what: "unreadable".to_owned() };
+        return ConfigError::Bad {
+            place: "configuration".to_owned(),
+            what: "unreadable".to_owned(),
+        };
     };
     let section = first.path.join(".");
     let source = file.map_or_else(|| "environment".to_owned(), |path| path.display().to_string());
@@ -108,7 +112,8 @@ mod tests {
 
     #[test]
     fn a_file_changes_what_it_names() {
-        let config = read("cluster = \"prod\"\n[node]\nid = 7\n[broker]\nbuffer_bytes = 5\n").unwrap();
+        let config =
+            read("cluster = \"prod\"\n[node]\nid = 7\n[broker]\nbuffer_bytes = 5\n").unwrap();
         assert_eq!((config.cluster.as_str(), config.node.id), ("prod", 7));
         assert_eq!(config.broker.buffer_bytes, 5);
         assert_eq!(config.kafka.listen, "127.0.0.1:9092");
@@ -117,7 +122,10 @@ mod tests {
     #[test]
     fn an_unknown_key_names_the_nearest() {
         let error = read("[broker]\nbufer_bytes = 5\n").unwrap_err();
-        assert!(error.contains("no setting `bufer_bytes`; the nearest is `buffer_bytes`"), "{error}");
+        assert!(
+            error.contains("no setting `bufer_bytes`; the nearest is `buffer_bytes`"),
+            "{error}"
+        );
         let error = read("clutser = \"a\"\n").unwrap_err();
         assert!(error.contains("the nearest is `cluster`"), "{error}");
     }

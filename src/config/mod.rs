@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use load::{ConfigError, load};
+pub(crate) use load::load;
 
 /// All of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]

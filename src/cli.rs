@@ -1,0 +1,120 @@
+//! The command line.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    config::{self, Config},
+    inspect, logging,
+    node::{Place, Running},
+};
+
+/// A cloud-native message queue that speaks the Kafka protocol.
+#[derive(Parser)]
+#[command(version, about, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run everything on this machine: no other services are needed.
+    Dev(Dev),
+    /// Run a node as its configuration says.
+    Serve(Serve),
+    /// Print a file of the write-ahead log, an object or a checkpoint for a person to read.
+    Inspect(Inspect),
+}
+
+#[derive(Args)]
+struct Dev {
+    /// Where everything is kept.
+    #[arg(long, value_name = "DIR", default_value = "weir-data")]
+    data: PathBuf,
+    /// Where Kafka clients connect.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9092")]
+    kafka: String,
+    /// Where health and metrics are served.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9644")]
+    http: String,
+}
+
+#[derive(Args)]
+struct Serve {
+    /// The configuration, in TOML.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// The roles to run, instead of those of the configuration.
+    #[arg(long, value_name = "ROLE,...", value_delimiter = ',')]
+    roles: Vec<String>,
+}
+
+#[derive(Args)]
+struct Inspect {
+    /// A file of a data directory.
+    file: PathBuf,
+    /// Print a line for each record batch too.
+    #[arg(long)]
+    batches: bool,
+}
+
+/// Does what the command line says.
+pub(crate) fn run() -> Result<()> {
+    match Cli::parse().command {
+        Command::Dev(dev) => {
+            let mut base = Config::default();
+            base.kafka.listen = dev.kafka;
+            base.http.listen = dev.http;
+            base.groups.initial_rebalance_delay_ms = 0;
+            let config = config::load(&base, None)?;
+            serve(&config, &Place::one(&dev.data))
+        }
+        Command::Serve(serve_args) => {
+            let mut config = config::load(&Config::default(), Some(&serve_args.config))?;
+            if !serve_args.roles.is_empty() {
+                config.node.roles = serve_args.roles;
+            }
+            serve(&config, &Place::of(&config)?)
+        }
+        Command::Inspect(Inspect { file, batches }) => {
+            let stdout = std::io::stdout();
+            Ok(inspect::inspect(&file, batches, &mut stdout.lock())?)
+        }
+    }
+}
+
+fn serve(config: &Config, place: &Place) -> Result<()> {
+    logging::start(&config.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the async runtime can't be started")?;
+    runtime.block_on(serve_until_told(config, place))
+}
+
+async fn serve_until_told(config: &Config, place: &Place) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let node = tokio::select! {
+        started = Running::start(config, place) => started?,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
+    print_ready(&node, &place.data);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        () = node.failed() => {}
+    }
+    node.shutdown().await
+}
+
+/// The one line that says that it serves.
+fn print_ready(node: &Running, data: &Path) {
+    let (kafka, http) = node.addresses();
+    println!("weir is ready: Kafka on {kafka}, HTTP on {http}, data in {}", data.display());
+}
