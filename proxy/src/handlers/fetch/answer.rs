@@ -1,0 +1,107 @@
+//! The Fetch response. No I/O.
+
+use std::collections::BTreeSet;
+
+use weir_broker::client::Isolation;
+use weir_ids::NodeId;
+use weir_protocol::{
+    ErrorCode,
+    codec::Records,
+    messages::{
+        FetchResponse,
+        fetch::{FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData},
+    },
+};
+
+use super::plan::{Found, Partition, Plan};
+use crate::routing::{Epochs, Shown};
+
+/// From this version on an answer says where the leaders are that it names (KIP-951).
+const NAMES_ENDPOINTS: i16 = 16;
+/// From this version on an answer names leaders.
+const NAMES_LEADERS: i16 = 12;
+
+/// Turns what was found into a response. `shown` is needed only where a client believes wrongly.
+pub(super) fn response(
+    plan: Plan,
+    version: i16,
+    epochs: &Epochs,
+    shown: impl Fn() -> Shown,
+) -> FetchResponse {
+    let astray = plan.partitions.iter().any(|partition| is_astray(&partition.found));
+    let shown = (astray && version >= NAMES_LEADERS).then(shown);
+    let mut leaders = BTreeSet::new();
+    let Plan { topics, partitions, isolation, .. } = plan;
+    let mut responses = Vec::with_capacity(topics.len());
+    let mut partitions = partitions.into_iter();
+    let mut done = 0;
+    for (topic, topic_id, end) in topics {
+        let data = |partition: Partition| {
+            let current_leader = match &shown {
+                Some(shown) if is_astray(&partition.found) => {
+                    leader(&partition, shown, epochs, &mut leaders)
+                }
+                _ => LeaderIdAndEpoch::default(),
+            };
+            PartitionData { current_leader, ..data(partition, isolation) }
+        };
+        let partitions = partitions.by_ref().take(end - done).map(data).collect();
+        done = end;
+        responses.push(FetchableTopicResponse { topic, topic_id, partitions });
+    }
+    let endpoint = |node: &NodeId| {
+        let proxy = shown.as_ref()?.proxy(*node)?;
+        let (host, port) = (proxy.host.clone(), i32::from(proxy.port));
+        Some(NodeEndpoint { node_id: node.0 as i32, host, port, rack: proxy.rack() })
+    };
+    let node_endpoints = if version >= NAMES_ENDPOINTS {
+        leaders.iter().filter_map(endpoint).collect()
+    } else {
+        Vec::new()
+    };
+    FetchResponse { responses, node_endpoints, ..FetchResponse::default() }
+}
+
+/// Whether the client went to the wrong place or believes in the wrong epoch.
+fn is_astray(found: &Found) -> bool {
+    matches!(
+        found,
+        Found::Failed(ErrorCode::NOT_LEADER_OR_FOLLOWER | ErrorCode::FENCED_LEADER_EPOCH)
+    )
+}
+
+fn leader(
+    partition: &Partition,
+    shown: &Shown,
+    epochs: &Epochs,
+    leaders: &mut BTreeSet<NodeId>,
+) -> LeaderIdAndEpoch {
+    let Some(target) = partition.target else { return LeaderIdAndEpoch::default() };
+    let leader = shown.leader(target.partition, Some(target.owner));
+    leaders.insert(leader);
+    let leader_epoch = epochs.of(target.partition).0;
+    LeaderIdAndEpoch { leader_id: leader.0 as i32, leader_epoch }
+}
+
+fn data(partition: Partition, isolation: Isolation) -> PartitionData {
+    let error_code = match partition.found {
+        Found::Failed(code) => code,
+        _ => ErrorCode::NONE,
+    };
+    let offsets = partition.found.offsets();
+    let committed = isolation == Isolation::ReadCommitted;
+    PartitionData {
+        partition_index: partition.index,
+        error_code,
+        high_watermark: offsets.map_or(-1, |offsets| offsets.durable.0),
+        last_stable_offset: offsets.map_or(-1, |offsets| offsets.stable.0),
+        log_start_offset: offsets.map_or(-1, |offsets| offsets.log_start.0),
+        // No transactions yet, so none was aborted.
+        aborted_transactions: (committed && error_code.is_none()).then(Vec::new),
+        records: Some(match partition.found {
+            Found::Records(_, records) => records,
+            _ => Records::new(),
+        }),
+        ..PartitionData::default()
+    }
+}

@@ -1,0 +1,172 @@
+//! What a Fetch request asks for, held against the cluster. No I/O.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use bytestring::ByteString;
+use weir_broker::client::{Isolation, Offsets};
+use weir_ids::{LeaderEpoch, NodeId, Offset, TopicId, TopicPartition};
+use weir_meta::views::{Snapshot, TopicView};
+use weir_protocol::{
+    ErrorCode,
+    codec::Records,
+    messages::{
+        FetchRequest,
+        fetch::{FetchPartition, FetchTopic},
+    },
+};
+
+use crate::{cluster, settings::Settings};
+
+/// From this version on topics are named by id.
+const BY_TOPIC_ID: i16 = 13;
+/// Below this version a client may not know zstd (KIP-110).
+const KNOWS_ZSTD: i16 = 10;
+
+/// A fetch under way: what was asked, and what was found until now.
+pub(super) struct Plan {
+    pub(super) isolation: Isolation,
+    pub(super) max_bytes: usize,
+    pub(super) min_bytes: usize,
+    pub(super) max_wait: Duration,
+    /// Whether the client can read zstd.
+    pub(super) zstd: bool,
+    /// The topics, each with the end of its partitions in `partitions`.
+    pub(super) topics: Vec<(ByteString, TopicId, usize)>,
+    pub(super) partitions: Vec<Partition>,
+    /// The owners, and the places in `partitions` of what each owns.
+    pub(super) by_owner: Vec<(NodeId, Vec<usize>)>,
+}
+
+/// A partition that was asked for.
+pub(super) struct Partition {
+    pub(super) index: i32,
+    pub(super) found: Found,
+    /// `None`: there is no such partition, and `found` says so.
+    pub(super) target: Option<Target>,
+}
+
+/// What to read.
+#[derive(Clone, Copy)]
+pub(super) struct Target {
+    pub(super) partition: TopicPartition,
+    pub(super) owner: NodeId,
+    pub(super) epoch: Option<LeaderEpoch>,
+    pub(super) offset: Offset,
+    pub(super) max_bytes: u32,
+}
+
+/// What is known of a partition by now.
+pub(super) enum Found {
+    /// Nothing yet.
+    Unread,
+    /// These offsets, and no record.
+    Empty(Offsets),
+    /// Records.
+    Records(Offsets, Records),
+    /// It can't be read.
+    Failed(ErrorCode),
+}
+
+impl Found {
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Found::Records(_, records) => records.len(),
+            _ => 0,
+        }
+    }
+
+    pub(super) fn offsets(&self) -> Option<Offsets> {
+        match self {
+            Found::Empty(offsets) | Found::Records(offsets, _) => Some(*offsets),
+            Found::Unread | Found::Failed(_) => None,
+        }
+    }
+}
+
+impl Plan {
+    pub(super) fn new(
+        request: FetchRequest,
+        version: i16,
+        snapshot: &Snapshot,
+        settings: &Settings,
+    ) -> Self {
+        let max_bytes = size(request.max_bytes).min(settings.fetch_max_bytes);
+        let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
+        let mut plan = Self {
+            isolation: match request.isolation_level {
+                1 => Isolation::ReadCommitted,
+                _ => Isolation::ReadUncommitted,
+            },
+            max_bytes,
+            min_bytes: size(request.min_bytes).min(max_bytes),
+            max_wait: wait.min(settings.fetch_max_wait),
+            zstd: version >= KNOWS_ZSTD,
+            topics: Vec::with_capacity(request.topics.len()),
+            partitions: Vec::with_capacity(request.topics.iter().map(|t| t.partitions.len()).sum()),
+            by_owner: Vec::new(),
+        };
+        for FetchTopic { topic: name, topic_id, partitions } in request.topics {
+            let (topic, missing) = if version >= BY_TOPIC_ID {
+                (snapshot.topic_by_id(topic_id), ErrorCode::UNKNOWN_TOPIC_ID)
+            } else {
+                (snapshot.topic(&name), ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
+            };
+            let find = |asked| partition(asked, topic, missing, snapshot);
+            plan.partitions.extend(partitions.into_iter().map(find));
+            plan.topics.push((name, topic_id, plan.partitions.len()));
+        }
+        plan.group_by_owner();
+        plan
+    }
+
+    /// Bytes of records found so far.
+    pub(super) fn bytes(&self) -> usize {
+        self.partitions.iter().map(|partition| partition.found.bytes()).sum()
+    }
+
+    /// Whether something is to be told at once: an error, or that there is nothing to wait for.
+    pub(super) fn is_settled(&self) -> bool {
+        let failed = |partition: &Partition| matches!(partition.found, Found::Failed(_));
+        self.partitions.is_empty() || self.partitions.iter().any(failed)
+    }
+
+    fn group_by_owner(&mut self) {
+        let mut by_owner = BTreeMap::<NodeId, Vec<usize>>::new();
+        for (place, partition) in self.partitions.iter().enumerate() {
+            if let Some(target) = &partition.target {
+                by_owner.entry(target.owner).or_default().push(place);
+            }
+        }
+        self.by_owner = by_owner.into_iter().collect();
+    }
+}
+
+fn partition(
+    asked: FetchPartition,
+    topic: Option<&Arc<TopicView>>,
+    missing: ErrorCode,
+    snapshot: &Snapshot,
+) -> Partition {
+    let index = asked.partition;
+    let failed = |code| Partition { index, found: Found::Failed(code), target: None };
+    let Some(topic) = topic else { return failed(missing) };
+    let Some(partition) = cluster::partition(topic, index) else {
+        return failed(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+    };
+    let Some(owner) = snapshot.assigned(partition) else {
+        return failed(ErrorCode::NOT_LEADER_OR_FOLLOWER);
+    };
+    let epoch = asked.current_leader_epoch;
+    let target = Target {
+        partition,
+        owner,
+        epoch: (epoch >= 0).then_some(LeaderEpoch(epoch)),
+        offset: Offset(asked.fetch_offset),
+        max_bytes: u32::try_from(asked.partition_max_bytes).unwrap_or(0),
+    };
+    Partition { index, found: Found::Unread, target: Some(target) }
+}
+
+fn size(bytes: i32) -> usize {
+    usize::try_from(bytes).unwrap_or(0)
+}

@@ -1,0 +1,290 @@
+//! ListOffsets: the offsets of a partition's ends, and of records by their time.
+//!
+//! Nothing here is answered from the proxy's own view: the owner tells the ends, and which batch
+//! may hold a time; the record within the batch is found here, exactly, also when the batch is
+//! compressed.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use weir_broker::client::{Isolation, Offsets, ReadError, TimestampMatch};
+use weir_ids::{LeaderEpoch, Offset, Timestamp, TopicPartition};
+use weir_protocol::{
+    ErrorCode,
+    messages::{
+        ListOffsetsRequest, ListOffsetsResponse,
+        list_offsets::{
+            ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsTopic,
+            ListOffsetsTopicResponse,
+        },
+    },
+    records::{Batch, search::Found},
+};
+use weir_runtime::blocking;
+
+use super::{Answer, Call, Handlers, codes};
+use crate::cluster;
+
+/// How many partitions of a request are looked up at the same time.
+const AT_ONCE: usize = 16;
+
+/// What a client asks for by a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Latest,
+    Earliest,
+    LatestTimestamp,
+    /// What only tiered storage has: Weir has one tier.
+    Tiered,
+    At(Timestamp),
+}
+
+impl Asked {
+    /// `None` if a client of this version can't mean anything by it.
+    fn from_wire(timestamp: i64, version: i16) -> Option<Self> {
+        let (asked, since) = match timestamp {
+            -1 => (Self::Latest, 0),
+            -2 => (Self::Earliest, 0),
+            -3 => (Self::LatestTimestamp, 7),
+            // The earliest record on local disk: all records are equally near.
+            -4 => (Self::Earliest, 8),
+            -5 => (Self::Tiered, 9),
+            -6 => (Self::Tiered, 11),
+            0.. => (Self::At(Timestamp(timestamp)), 0),
+            _ => return None,
+        };
+        (version >= since).then_some(asked)
+    }
+}
+
+/// An offset that was asked for; none of it is known by default.
+struct Located {
+    offset: i64,
+    timestamp: i64,
+    epoch: LeaderEpoch,
+}
+
+const NOWHERE: Located = Located { offset: -1, timestamp: -1, epoch: LeaderEpoch::NONE };
+
+pub(super) async fn handle(
+    handlers: &Handlers,
+    call: &Call,
+    request: ListOffsetsRequest,
+) -> Answer {
+    let isolation = match request.isolation_level {
+        1 => Isolation::ReadCommitted,
+        _ => Isolation::ReadUncommitted,
+    };
+    let repeated = repeated(&request);
+    let snapshot = handlers.view.now();
+    let mut topics = Vec::with_capacity(request.topics.len());
+    for ListOffsetsTopic { name, partitions } in request.topics {
+        let topic = snapshot.topic(&name);
+        let looked_up = partitions.iter().map(|asked| {
+            let again = repeated.contains(&(name.to_string(), asked.partition_index));
+            let partition =
+                topic.and_then(|topic| cluster::partition(topic, asked.partition_index));
+            async move {
+                let located = match (again, partition) {
+                    (true, _) => Err(ErrorCode::INVALID_REQUEST),
+                    (_, None) => Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
+                    (_, Some(partition)) => {
+                        locate(handlers, partition, asked, isolation, call.version).await
+                    }
+                };
+                response(asked.partition_index, located)
+            }
+        });
+        let looked_up: Vec<_> = looked_up.collect();
+        let partitions = stream::iter(looked_up).buffered(AT_ONCE).collect().await;
+        topics.push(ListOffsetsTopicResponse { name, partitions });
+    }
+    Answer::of(ListOffsetsResponse { topics, ..ListOffsetsResponse::default() })
+}
+
+/// The partitions that a request names more than once, which Kafka does not answer.
+fn repeated(request: &ListOffsetsRequest) -> HashSet<(String, i32)> {
+    let mut seen = HashSet::new();
+    let mut repeated = HashSet::new();
+    for topic in &request.topics {
+        for partition in &topic.partitions {
+            if !seen.insert((&*topic.name, partition.partition_index)) {
+                repeated.insert((topic.name.to_string(), partition.partition_index));
+            }
+        }
+    }
+    repeated
+}
+
+fn response(index: i32, located: Result<Located, ErrorCode>) -> ListOffsetsPartitionResponse {
+    let (located, error_code) = match located {
+        Ok(located) => (located, ErrorCode::NONE),
+        Err(code) => (NOWHERE, code),
+    };
+    ListOffsetsPartitionResponse {
+        partition_index: index,
+        error_code,
+        timestamp: located.timestamp,
+        offset: located.offset,
+        leader_epoch: located.epoch.0,
+    }
+}
+
+async fn locate(
+    handlers: &Handlers,
+    partition: TopicPartition,
+    asked: &ListOffsetsPartition,
+    isolation: Isolation,
+    version: i16,
+) -> Result<Located, ErrorCode> {
+    let wanted =
+        Asked::from_wire(asked.timestamp, version).ok_or(ErrorCode::UNSUPPORTED_VERSION)?;
+    let broker = handlers.owner(partition).ok_or(ErrorCode::NOT_LEADER_OR_FOLLOWER)?;
+    let failed = |error: ReadError| {
+        if let ReadError::Storage(reason) = &error {
+            tracing::warn!(%partition, reason, "an offset look-up met a storage error");
+        }
+        codes::of_read(&error)
+    };
+    let not_owner = || ReadError::NotOwner(partition);
+    let told = broker.offsets(vec![partition]).await.pop();
+    let offsets = told.unwrap_or_else(|| Err(not_owner())).map_err(failed)?;
+    handlers.epochs.note(partition, offsets.epoch);
+    check_epoch(asked.current_leader_epoch, offsets.epoch)?;
+    let end = offsets.visible(isolation);
+    match wanted {
+        Asked::Latest => Ok(Located { offset: end.0, epoch: offsets.epoch, ..NOWHERE }),
+        // Which epoch wrote the first record is not known here; clients do without.
+        Asked::Earliest => Ok(Located { offset: offsets.log_start.0, ..NOWHERE }),
+        Asked::Tiered => Ok(NOWHERE),
+        Asked::LatestTimestamp => {
+            let place = broker.find_max_timestamp(partition).await.map_err(failed)?;
+            find(handlers, partition, place, None, offsets, end).await
+        }
+        Asked::At(timestamp) => {
+            let place = broker.find_timestamp(partition, timestamp).await.map_err(failed)?;
+            find(handlers, partition, place, Some(timestamp), offsets, end).await
+        }
+    }
+}
+
+/// The client's epoch, if it has one, must be the owner's (KIP-320).
+fn check_epoch(asked: i32, current: LeaderEpoch) -> Result<(), ErrorCode> {
+    match LeaderEpoch(asked) {
+        asked if asked.0 >= 0 && asked < current => Err(ErrorCode::FENCED_LEADER_EPOCH),
+        asked if asked > current => Err(ErrorCode::UNKNOWN_LEADER_EPOCH),
+        _ => Ok(()),
+    }
+}
+
+/// The first record at or after `timestamp` (`None`: the first with the largest), in the batch or
+/// stored range that the owner has named.
+async fn find(
+    handlers: &Handlers,
+    partition: TopicPartition,
+    place: TimestampMatch,
+    timestamp: Option<Timestamp>,
+    offsets: Offsets,
+    end: Offset,
+) -> Result<Located, ErrorCode> {
+    let unreadable = |error: String| {
+        tracing::warn!(%partition, error, "a time could not be looked up");
+        ErrorCode::KAFKA_STORAGE_ERROR
+    };
+    let log_start = offsets.log_start;
+    let batch = match (place, timestamp) {
+        (TimestampMatch::None, _) => None,
+        (TimestampMatch::Batch(batch), _) => Some(batch),
+        (TimestampMatch::Stored(reference), Some(timestamp)) => handlers
+            .reader
+            .first_at(&reference, timestamp, log_start)
+            .await
+            .map_err(|error| unreadable(error.to_string()))?,
+        (TimestampMatch::Stored(reference), None) => handlers
+            .reader
+            .latest(&reference)
+            .await
+            .map_err(|error| unreadable(error.to_string()))?,
+    };
+    let Some(batch) = batch else { return Ok(NOWHERE) };
+    let found = search(handlers, batch, timestamp, log_start).await.map_err(unreadable)?;
+    // What is not visible yet was not found.
+    let found = found.filter(|(found, _)| found.offset < end);
+    Ok(found.map_or(NOWHERE, |(found, epoch)| Located {
+        offset: found.offset.0,
+        timestamp: found.timestamp.0,
+        epoch,
+    }))
+}
+
+/// Looks into a batch, off the async threads: it may have to be decompressed. One at a time, so
+/// that no more than one batch's worth of memory is ever taken.
+async fn search(
+    handlers: &Handlers,
+    batch: Bytes,
+    timestamp: Option<Timestamp>,
+    from: Offset,
+) -> Result<Option<(Found, LeaderEpoch)>, String> {
+    let _turn = handlers.time_lookups.acquire().await;
+    let max_bytes = handlers.shared.settings.decompressed_batch_max_bytes;
+    blocking(move || {
+        let batch = Batch::parse(batch).map_err(|error| error.to_string())?;
+        let epoch = batch.header().leader_epoch;
+        let found = match timestamp {
+            Some(timestamp) => batch.find_timestamp(timestamp, from, max_bytes),
+            None => batch.find_max_timestamp(max_bytes),
+        };
+        Ok(found.map_err(|error| error.to_string())?.map(|found| (found, epoch)))
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn special_timestamps_need_the_version_that_brought_them() {
+        for (timestamp, since, asked) in [
+            (-1, 1, Asked::Latest),
+            (-2, 1, Asked::Earliest),
+            (-3, 7, Asked::LatestTimestamp),
+            (-4, 8, Asked::Earliest),
+            (-5, 9, Asked::Tiered),
+            (-6, 11, Asked::Tiered),
+            (77, 1, Asked::At(Timestamp(77))),
+        ] {
+            assert_eq!(Asked::from_wire(timestamp, since), Some(asked));
+            if since > 1 {
+                assert_eq!(Asked::from_wire(timestamp, since - 1), None);
+            }
+        }
+        assert_eq!(Asked::from_wire(-7, 11), None);
+    }
+
+    #[test]
+    fn an_epoch_must_be_the_owners_own() {
+        let current = LeaderEpoch(5);
+        assert_eq!(check_epoch(-1, current), Ok(()));
+        assert_eq!(check_epoch(5, current), Ok(()));
+        assert_eq!(check_epoch(4, current), Err(ErrorCode::FENCED_LEADER_EPOCH));
+        assert_eq!(check_epoch(6, current), Err(ErrorCode::UNKNOWN_LEADER_EPOCH));
+    }
+
+    #[test]
+    fn repeated_partitions_are_found() {
+        let of = |index| ListOffsetsPartition {
+            partition_index: index,
+            ..ListOffsetsPartition::default()
+        };
+        let topic = |name: &str, partitions: &[i32]| ListOffsetsTopic {
+            name: name.into(),
+            partitions: partitions.iter().copied().map(of).collect(),
+        };
+        let topics = vec![topic("a", &[0, 1, 0]), topic("b", &[0]), topic("b", &[0, 2])];
+        let request = ListOffsetsRequest { topics, ..ListOffsetsRequest::default() };
+        let expected = [("a".to_owned(), 0), ("b".to_owned(), 0)];
+        assert_eq!(repeated(&request), HashSet::from(expected));
+    }
+}

@@ -1,0 +1,298 @@
+//! What each request comes to: one file an API.
+//!
+//! A handler decides in functions without I/O (plans, answers, checks) and moves data at its edges.
+//! It knows the cluster from a view that may lag; what may not lag it asks the owner of the
+//! partition.
+
+mod admin;
+mod api_versions;
+mod codes;
+mod create_partitions;
+mod create_topics;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod errors;
+mod fetch;
+mod find_coordinator;
+mod groups;
+mod init_producer_id;
+mod list_offsets;
+mod metadata;
+mod operations;
+mod produce;
+mod sasl;
+
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use futures::FutureExt;
+use tokio::{sync::Semaphore, time::Instant};
+use weir_broker::client::{BrokerClient, Brokers};
+use weir_coordinator::CoordinatorClient;
+use weir_ids::{NodeId, TopicPartition};
+use weir_meta::{ProducerIds, controller::Controller, views::View};
+use weir_protocol::{
+    ApiKey, Message, RequestBody, RequestError, RequestFrame, ResponseBody,
+    codec::{DECODED_BYTES_FLOOR, DECODED_BYTES_MAX, DECODED_BYTES_PER_FRAME_BYTE, Encoder, Parts},
+    messages::ResponseHeader,
+};
+use weir_runtime::Stop;
+use weir_segment_store::Reader;
+
+use crate::{
+    budget::{ByteBudget, Reservation},
+    connection::{Frame, Peer, PendingReply, Reply, Response, Service, Shared},
+    routing::{Epochs, Shown},
+    tail::{Tail, Tails},
+};
+
+/// Requests up to this size are decoded without asking for memory: there is one of them a
+/// connection, and connections are counted.
+const SMALL_REQUEST_BYTES: usize = 4096;
+/// What a decoded request usually takes for each byte of its frame; the codec's limit is four
+/// times that.
+const KEPT_BYTES_PER_FRAME_BYTE: usize = 4;
+
+/// Answers the requests of all connections.
+pub(crate) struct Handlers {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) here: NodeId,
+    pub(crate) cluster_id: ByteString,
+    pub(crate) view: View,
+    pub(crate) brokers: Arc<dyn Brokers>,
+    pub(crate) coordinators: Arc<dyn CoordinatorClient>,
+    pub(crate) controller: Arc<dyn Controller>,
+    pub(crate) reader: Reader,
+    pub(crate) tails: Tails,
+    pub(crate) epochs: Epochs,
+    /// Turns for reading behind the tail.
+    pub(crate) lagging_reads: Semaphore,
+    /// A turn for decompressing a batch to look up a time.
+    pub(crate) time_lookups: Semaphore,
+    pub(crate) producer_ids: ProducerIds,
+    /// Memory for decoded requests.
+    pub(crate) decoded: ByteBudget,
+    /// Nobody waits for anything when this is requested.
+    pub(crate) stop: Stop,
+}
+
+/// A request's circumstances.
+pub(crate) struct Call {
+    pub(crate) peer: Peer,
+    pub(crate) version: i16,
+    pub(crate) client_id: Option<ByteString>,
+    pub(crate) arrived: Instant,
+}
+
+/// A response, and the response memory that it holds.
+pub(crate) struct Answer {
+    body: ResponseBody,
+    memory: Reservation,
+}
+
+impl Answer {
+    #[cfg(test)]
+    pub(crate) fn into_body(self) -> ResponseBody {
+        self.body
+    }
+
+    /// An answer too small to count.
+    fn of(body: impl Into<ResponseBody>) -> Self {
+        Self { body: body.into(), memory: Reservation::none() }
+    }
+}
+
+/// What a response repeats of its request.
+#[derive(Clone, Copy)]
+struct Return {
+    api: ApiKey,
+    version: i16,
+    correlation_id: i32,
+}
+
+impl Handlers {
+    /// What this client sees of the cluster.
+    fn shown(&self, call: &Call) -> Shown {
+        Shown::to(&call.peer, call.client_id.as_ref(), self.here, &self.view.now())
+    }
+
+    /// Keeps nothing of topics that are gone, until `stop`.
+    pub(crate) async fn forget_deleted_topics(&self, stop: Stop) {
+        let mut changes = self.view.changes();
+        loop {
+            let snapshot = tokio::select! {
+                biased;
+                () = stop.requested() => return,
+                snapshot = changes.next() => snapshot,
+            };
+            if self.epochs.topic_count() > snapshot.topic_count() {
+                self.epochs.retain(|topic| snapshot.topic_by_id(topic).is_some());
+            }
+        }
+    }
+
+    /// The broker that owns a partition, or is to own it.
+    fn owner(&self, partition: TopicPartition) -> Option<Arc<dyn BrokerClient>> {
+        self.brokers.broker(self.view.with(|snapshot| snapshot.assigned(partition))?)
+    }
+
+    /// The news of a broker, if it lives.
+    fn tail(&self, owner: NodeId) -> Option<Arc<Tail>> {
+        let broker = self.brokers.broker(owner)?;
+        Some(self.tails.of(owner, &broker))
+    }
+
+    /// `None` for what is not answered here.
+    pub(crate) async fn handle(&self, call: &Call, body: RequestBody) -> Option<Answer> {
+        Some(match body {
+            RequestBody::Fetch(request) => fetch::handle(self, call, request).await,
+            RequestBody::ApiVersions(request) => {
+                Answer::of(api_versions::handle(&request, call.version))
+            }
+            RequestBody::SaslHandshake(_) => Answer::of(sasl::handshake()),
+            RequestBody::SaslAuthenticate(_) => Answer::of(sasl::authenticate()),
+            RequestBody::ListOffsets(request) => list_offsets::handle(self, call, request).await,
+            RequestBody::Metadata(request) => metadata::handle(self, call, request).await,
+            RequestBody::InitProducerId(request) => init_producer_id::handle(self, request).await,
+            RequestBody::DescribeConfigs(request) => describe_configs::handle(self, call, request),
+            RequestBody::DescribeCluster(request) => describe_cluster::handle(self, call, &request),
+            RequestBody::FindCoordinator(request) => find_coordinator::handle(self, call, request),
+            RequestBody::CreateTopics(request) => create_topics::handle(self, request).await,
+            RequestBody::CreatePartitions(request) => {
+                create_partitions::handle(self, request).await
+            }
+            RequestBody::DeleteTopics(request) => delete_topics::handle(self, call, request).await,
+            body => {
+                let caller = groups::caller(call);
+                return groups::forward(&*self.coordinators, caller, body).await;
+            }
+        })
+    }
+
+    /// Memory for what a frame of `len` bytes may decode to.
+    async fn decoding(&self, len: usize) -> Reservation {
+        if len <= SMALL_REQUEST_BYTES {
+            return Reservation::none();
+        }
+        let most = len * DECODED_BYTES_PER_FRAME_BYTE + DECODED_BYTES_FLOOR;
+        self.decoded.reserve(most.min(DECODED_BYTES_MAX)).await
+    }
+
+    /// Produce: decoded and handed over now, answered in turn.
+    async fn begin_produce(
+        self: &Arc<Self>,
+        peer: &Peer,
+        frame: Frame,
+        request: RequestFrame,
+    ) -> PendingReply {
+        let back = Return::to(&request);
+        let call = Call::new(peer, &request);
+        let Frame { bytes, memory } = frame;
+        let decoding = self.decoding(bytes.len()).await;
+        let request = match request.decode() {
+            Ok(request) => request,
+            Err(error) => return close(error),
+        };
+        drop(decoding);
+        let appending = produce::begin(self, call, request).await;
+        // The broker has it, and counts it.
+        drop(memory);
+        let handlers = Arc::clone(self);
+        async move {
+            match appending.answer(Arc::clone(&handlers)).await {
+                produce::Outcome::Answer(response) => handlers.reply(back, Answer::of(response)),
+                produce::Outcome::Unanswered(Ok(())) => Reply::Silence,
+                produce::Outcome::Unanswered(Err(code)) => {
+                    handlers.shared.metrics.error(ApiKey::Produce, code);
+                    Reply::Close(format!("a produce request with acks=0 failed: {code}"))
+                }
+            }
+        }
+        .boxed()
+    }
+
+    /// Anything else: begins when it is polled.
+    async fn work(&self, call: Call, frame: Frame, request: RequestFrame) -> Reply {
+        let back = Return::to(&request);
+        let Frame { bytes, memory } = frame;
+        let len = bytes.len();
+        let mut decoded = self.decoding(len).await;
+        let body = match request.into_body() {
+            Ok(body) => body,
+            Err(error) => return Reply::Close(error.to_string()),
+        };
+        decoded.shrink_to(len * KEPT_BYTES_PER_FRAME_BYTE);
+        let reply = match self.handle(&call, body).await {
+            Some(answer) => self.reply(back, answer),
+            None => Reply::Close(format!("{} is not served", back.api)),
+        };
+        // Names in the request are slices of the frame.
+        drop((memory, decoded));
+        reply
+    }
+
+    fn reply(&self, back: Return, answer: Answer) -> Reply {
+        let Answer { body, memory } = answer;
+        errors::visit(&body, |code| self.shared.metrics.error(back.api, code));
+        match back.encode(&body) {
+            Ok(parts) => Reply::Send(Response { parts, memory }),
+            Err(error) => {
+                let Return { api, version, .. } = back;
+                tracing::error!(%api, version, %error, "an answer could not be encoded");
+                Reply::Close(error.to_string())
+            }
+        }
+    }
+}
+
+impl Service for Arc<Handlers> {
+    async fn begin(&self, peer: &Peer, frame: Frame) -> PendingReply {
+        let request = match RequestFrame::parse(frame.bytes.clone()) {
+            Ok(request) => request,
+            Err(RequestError::ApiVersions { correlation_id, .. }) => {
+                self.shared.metrics.request(ApiKey::ApiVersions);
+                let back = Return { api: ApiKey::ApiVersions, version: 0, correlation_id };
+                let answer = Answer::of(api_versions::unsupported());
+                return std::future::ready(self.reply(back, answer)).boxed();
+            }
+            Err(error) => return close(error),
+        };
+        self.shared.metrics.request(request.api);
+        if request.api == ApiKey::Produce {
+            return self.begin_produce(peer, frame, request).await;
+        }
+        let handlers = Arc::clone(self);
+        let call = Call::new(peer, &request);
+        async move { handlers.work(call, frame, request).await }.boxed()
+    }
+}
+
+impl Call {
+    fn new(peer: &Peer, request: &RequestFrame) -> Self {
+        let (peer, version, client_id) = (peer.clone(), request.version, request.client_id.clone());
+        Self { peer, version, client_id, arrived: Instant::now() }
+    }
+}
+
+impl Return {
+    fn to(request: &RequestFrame) -> Self {
+        let RequestFrame { api, version, correlation_id, .. } = *request;
+        Self { api, version, correlation_id }
+    }
+
+    fn encode(self, body: &ResponseBody) -> Result<Parts, weir_protocol::codec::EncodeError> {
+        Encoder::frame(|e| {
+            let header = ResponseHeader { correlation_id: self.correlation_id };
+            header.encode(e, self.api.response_header_version(self.version))?;
+            body.encode(e, self.version)
+        })
+    }
+}
+
+fn close(error: impl std::fmt::Display) -> PendingReply {
+    std::future::ready(Reply::Close(error.to_string())).boxed()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,195 @@
+//! A running proxy: put together from what it is given, and taken down in order.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use bytestring::ByteString;
+use prometheus_client::registry::Registry;
+use tokio::sync::Semaphore;
+use weir_broker::client::Brokers;
+use weir_coordinator::CoordinatorClient;
+use weir_ids::NodeId;
+use weir_meta::{ProducerIds, controller::Controller, model::HostPort, views::View};
+use weir_runtime::{TaskError, Tasks};
+use weir_segment_store::Reader;
+
+use crate::{
+    budget::ByteBudget,
+    connection::Shared,
+    handlers::Handlers,
+    listener::{Admission, ListenError, Listener, ListenerConfig},
+    routing::Epochs,
+    settings::{Settings, SettingsError},
+    tail::Tails,
+};
+
+/// What a proxy is told.
+#[derive(Clone, Debug)]
+pub struct ProxyConfig {
+    /// The number that clients know it by.
+    pub node: NodeId,
+    /// The cluster's id, for ever the same.
+    pub cluster_id: String,
+    /// Where Kafka clients connect; at least one.
+    pub listeners: Vec<ListenerConfig>,
+    /// Its limits.
+    pub settings: Settings,
+}
+
+/// What a proxy works with.
+pub struct ProxyDeps {
+    /// Its tasks become a group below this one.
+    pub tasks: Tasks,
+    /// The cluster.
+    pub view: View,
+    /// The brokers of all partitions.
+    pub brokers: Arc<dyn Brokers>,
+    /// The coordinators of all groups.
+    pub coordinators: Arc<dyn CoordinatorClient>,
+    /// Who creates and deletes topics.
+    pub controller: Arc<dyn Controller>,
+    /// Reads what lies behind the brokers' tails.
+    pub reader: Reader,
+    /// Numbers for idempotent producers.
+    pub producer_ids: ProducerIds,
+}
+
+/// Why a proxy does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The settings contradict each other.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// A listener can't be opened.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// There is nothing to listen on.
+    #[error("no kafka listener is configured; give at least one address to listen on")]
+    NoListener,
+}
+
+/// A proxy whose addresses are bound and that serves nobody yet: what it advertises is known, so it
+/// can be registered before the first client comes.
+pub struct BoundProxy {
+    node: NodeId,
+    cluster_id: ByteString,
+    settings: Settings,
+    listeners: Vec<Listener>,
+}
+
+/// A proxy that serves.
+pub struct Proxy {
+    addresses: Vec<SocketAddr>,
+    /// Listeners and connections.
+    serving: Tasks,
+    /// What connections rely on.
+    supporting: Tasks,
+}
+
+impl BoundProxy {
+    /// Binds the listeners of `config`.
+    ///
+    /// # Errors
+    /// When its settings contradict each other or an address can't be listened on.
+    pub async fn bind(config: ProxyConfig) -> Result<Self, StartError> {
+        let ProxyConfig { node, cluster_id, listeners: configs, settings } = config;
+        settings.check()?;
+        let mut listeners = Vec::with_capacity(configs.len());
+        for config in configs {
+            listeners.push(Listener::bind(config).await?);
+        }
+        if listeners.is_empty() {
+            return Err(StartError::NoListener);
+        }
+        Ok(Self { node, cluster_id: cluster_id.into(), settings, listeners })
+    }
+
+    /// The addresses that were bound, in the order of the listeners.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.iter().map(Listener::local).collect()
+    }
+
+    /// What clients of other proxies are told: the first listener's address.
+    pub fn advertised(&self) -> HostPort {
+        // `bind` has refused to do without one.
+        let endpoint = self.listeners.first().map(Listener::endpoint);
+        let (host, port) = endpoint.map_or_else(Default::default, |e| (e.host.clone(), e.port));
+        HostPort { host, port }
+    }
+
+    /// What the proxy may hold in memory at most, part by part.
+    pub fn memory_budget(&self) -> Vec<(&'static str, usize)> {
+        self.settings.memory_budget()
+    }
+
+    /// Accepts clients from now on, and shows its metrics in `registry`.
+    pub fn serve(self, deps: ProxyDeps, registry: &mut Registry) -> Proxy {
+        let addresses = self.addresses();
+        let ProxyDeps { tasks, view, brokers, coordinators, controller, reader, producer_ids } =
+            deps;
+        let (serving, supporting) = (tasks.child(), tasks.child());
+        let Self { node, cluster_id, settings, listeners } = self;
+        let admission =
+            Admission::new(settings.connections_max, settings.connections_per_address_max);
+        let handlers = Handlers {
+            here: node,
+            cluster_id,
+            brokers,
+            coordinators,
+            controller,
+            reader,
+            producer_ids,
+            tails: Tails::new(supporting.clone(), settings.idle_subscriptions_max),
+            epochs: Epochs::default(),
+            lagging_reads: Semaphore::new(settings.lagging_reads_max),
+            time_lookups: Semaphore::new(1),
+            decoded: ByteBudget::new(settings.decoded_memory_bytes),
+            stop: serving.stop(),
+            shared: Arc::new(Shared::new(settings)),
+            view,
+        };
+        handlers.shared.metrics.register(registry);
+        let handlers = Arc::new(handlers);
+        let forgetting = Arc::clone(&handlers);
+        supporting.spawn("forget deleted topics", |stop| async move {
+            forgetting.forget_deleted_topics(stop).await;
+        });
+        for listener in listeners {
+            let handlers = Arc::new(Arc::clone(&handlers));
+            let (shared, admission) = (Arc::clone(&handlers.shared), Arc::clone(&admission));
+            let connections = serving.clone();
+            serving.spawn("listener", move |stop| async move {
+                listener.run(connections, stop, handlers, shared, admission).await;
+            });
+        }
+        Proxy { addresses, serving, supporting }
+    }
+}
+
+impl Proxy {
+    /// Binds and serves.
+    ///
+    /// # Errors
+    /// As for [`BoundProxy::bind`].
+    pub async fn start(
+        config: ProxyConfig,
+        deps: ProxyDeps,
+        registry: &mut Registry,
+    ) -> Result<Self, StartError> {
+        Ok(BoundProxy::bind(config).await?.serve(deps, registry))
+    }
+
+    /// The addresses that clients can connect to, in the order of the listeners.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Takes no further connection or request, answers what is pending, closes. To be called before
+    /// brokers and coordinators are stopped.
+    ///
+    /// # Errors
+    /// The first error that one of its tasks ended with.
+    pub async fn shutdown(&self) -> Result<(), TaskError> {
+        self.serving.shutdown().await?;
+        self.supporting.shutdown().await
+    }
+}

@@ -1,0 +1,159 @@
+//! Waiting for records.
+//!
+//! A fetch with nothing to return waits here. All waits on one broker share one stream of news, and
+//! a partition stays subscribed for a while after its last waiter has left, because consumers come
+//! back: a fetch at the known end then asks the broker nothing at all, and a thousand idle consumers
+//! cost it nothing. There are no timers here; the one deadline of a wait is the fetch's own.
+//!
+//! What is known here may lag behind the broker, never run ahead of it: enough to say "nothing new
+//! yet", and nothing else is ever answered from it.
+
+mod partitions;
+mod signal;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::{sync::Notify, time::Instant};
+use weir_broker::client::{BrokerClient, Isolation, Offsets, TailSource};
+use weir_ids::{NodeId, Offset, TopicPartition};
+use weir_runtime::{Stop, Tasks};
+
+use partitions::Partitions;
+use signal::Signal;
+
+/// The news of every broker that somebody waits on.
+pub(crate) struct Tails {
+    by_node: Mutex<BTreeMap<NodeId, Arc<Tail>>>,
+    tasks: Tasks,
+    idle_max: usize,
+}
+
+impl Tails {
+    /// `idle_max`: how many partitions without a waiter may stay subscribed, a broker.
+    pub(crate) fn new(tasks: Tasks, idle_max: usize) -> Self {
+        Self { by_node: Mutex::default(), tasks, idle_max }
+    }
+
+    /// The news of `node`, whose client is `broker`.
+    pub(crate) fn of(&self, node: NodeId, broker: &Arc<dyn BrokerClient>) -> Arc<Tail> {
+        let mut by_node = self.by_node.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tail) = by_node.get(&node).filter(|tail| !tail.lock().has_ended()) {
+            return Arc::clone(tail);
+        }
+        let partitions = Mutex::new(Partitions::new(self.idle_max));
+        let tail = Arc::new(Tail { partitions, asked: Notify::new() });
+        by_node.insert(node, Arc::clone(&tail));
+        let (running, source) = (Arc::clone(&tail), broker.tail());
+        self.tasks.spawn("tail", |stop| async move { running.run(source, stop).await });
+        tail
+    }
+}
+
+/// The news of one broker.
+pub(crate) struct Tail {
+    partitions: Mutex<Partitions>,
+    /// There are changes of interest to pass on.
+    asked: Notify,
+}
+
+/// What a waiting fetch has seen of a partition.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    pub(crate) partition: TopicPartition,
+    /// It knows of everything below.
+    pub(crate) visible: Offset,
+    pub(crate) isolation: Isolation,
+}
+
+impl Tail {
+    /// What is known of partitions: their offsets at some moment not long ago, if somebody waits,
+    /// or waited, for them.
+    pub(crate) fn known(
+        &self,
+        partitions: impl Iterator<Item = TopicPartition>,
+    ) -> Vec<Option<Offsets>> {
+        let known = self.lock();
+        partitions.map(|partition| known.offsets(partition)).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Partitions> {
+        self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn run(&self, source: TailSource, stop: Stop) {
+        loop {
+            let asks = self.lock().take_asks();
+            for (partition, wanted) in asks {
+                if wanted {
+                    source.subscribe(partition).await;
+                } else {
+                    source.unsubscribe(partition).await;
+                }
+            }
+            tokio::select! {
+                biased;
+                () = stop.requested() => break,
+                news = source.next() => match news {
+                    Some(news) => self.lock().apply(news, Instant::now()),
+                    None => break,
+                },
+                () = self.asked.notified() => {}
+            }
+        }
+        self.lock().end();
+    }
+}
+
+/// One wait, on any number of partitions. Dropped, it is over.
+pub(crate) struct Wait {
+    signal: Arc<Signal>,
+    on: Vec<(Arc<Tail>, Vec<Seen>)>,
+}
+
+impl Wait {
+    /// A wait for `bytes` more to become visible in all partitions together.
+    pub(crate) fn for_bytes(bytes: u64) -> Self {
+        Self { signal: Arc::new(Signal::new(bytes)), on: Vec::new() }
+    }
+
+    /// Waits on these partitions too.
+    pub(crate) fn on(&mut self, tail: &Arc<Tail>, seen: Vec<Seen>) {
+        let asks = {
+            let mut partitions = tail.lock();
+            for seen in &seen {
+                partitions.enter(*seen, &self.signal);
+            }
+            partitions.has_asks()
+        };
+        if asks {
+            tail.asked.notify_one();
+        }
+        self.on.push((Arc::clone(tail), seen));
+    }
+
+    /// Resolves when enough has become visible, or something else makes it worth asking the broker.
+    pub(crate) async fn reached(&self) {
+        self.signal.fired().await;
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        for (tail, seen) in &self.on {
+            let now = Instant::now();
+            let mut partitions = tail.lock();
+            for seen in seen {
+                partitions.leave(seen.partition, &self.signal, now);
+            }
+            if partitions.has_asks() {
+                tail.asked.notify_one();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
