@@ -141,13 +141,14 @@ pub fn encode_request<R: Request>(
     })
 }
 
-/// A response with header and size, for the wire.
+/// A response with header and size, for the wire. What `version` has no field for is left out.
 pub fn encode_response<R: Response>(
     version: i16,
     correlation_id: i32,
     body: &R,
 ) -> Result<Parts, EncodeError> {
     Encoder::frame(|e| {
+        e.leave_out_absent();
         let header = ResponseHeader { correlation_id };
         header.encode(e, R::API.response_header_version(version))?;
         body.encode(e, version)

@@ -207,7 +207,7 @@ impl Field {
         }
         let (entry, is_default) = (self.entry(), self.is_default());
         let exists = self.versions.test(self.known);
-        let refuse = quote!(if !(#is_default) { return Err(e.absent(#entry)); });
+        let refuse = quote!(if !(#is_default) { e.absent(#entry)?; });
         let guard = exists.choose(quote!(), refuse);
         quote!(#inline #guard)
     }

@@ -26,6 +26,7 @@ pub struct Encoder {
     flexible: bool,
     message: &'static str,
     field: Option<&'static FieldSchema>,
+    leaves_out_absent: bool,
 }
 
 /// The tagged fields of a struct that is being written: where their count stands.
@@ -58,6 +59,7 @@ impl Encoder {
             flexible: false,
             message: "frame",
             field: None,
+            leaves_out_absent: false,
         }
     }
 
@@ -140,10 +142,22 @@ impl Encoder {
         EncodeError { message: self.message, field: self.field, version: self.version, fault }
     }
 
-    /// The error that `field` has a value and its version no place for it.
+    /// From here on, a value that the version has no place for is left out. A server answers all
+    /// versions with what it knows: an old client that asked for less gets less.
+    pub fn leave_out_absent(&mut self) {
+        self.leaves_out_absent = true;
+    }
+
+    /// `field` has a value and its version no place for it.
+    ///
+    /// # Errors
+    /// That, unless such values are to be left out.
     #[cold]
-    pub fn absent(&self, field: &'static FieldSchema) -> EncodeError {
-        EncodeError { field: Some(field), ..self.error(EncodeFault::Absent) }
+    pub fn absent(&self, field: &'static FieldSchema) -> Result<(), EncodeError> {
+        if self.leaves_out_absent {
+            return Ok(());
+        }
+        Err(EncodeError { field: Some(field), ..self.error(EncodeFault::Absent) })
     }
 
     /// Copies `bytes`.

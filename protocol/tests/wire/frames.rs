@@ -222,3 +222,25 @@ fn a_committed_offset_as_kafka_keeps_it() {
     assert_eq!(bytes, hex("0003 000000000000002a 00000003 0001 6d 00000000000003e8"));
     assert_eq!(OffsetCommitValue::decode_versioned(bytes).unwrap(), value);
 }
+
+#[test]
+fn an_old_client_is_answered_with_what_its_version_has() {
+    use weir_protocol::messages::list_offsets::{
+        ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
+    };
+    let partition = ListOffsetsPartitionResponse {
+        offset: 7,
+        timestamp: 5,
+        leader_epoch: 3,
+        ..Default::default()
+    };
+    let topic = ListOffsetsTopicResponse { name: "t".into(), partitions: vec![partition] };
+    let response = ListOffsetsResponse { topics: vec![topic], ..Default::default() };
+    for (version, epoch) in [(2, -1), (3, -1), (4, 3), (7, 3)] {
+        let mut bytes = encode_response(version, 1, &response).unwrap().into_bytes();
+        let frame = bytes.split_off(4);
+        let (_, read) = decode_response::<ListOffsetsResponse>(frame, version).unwrap();
+        let found = &read.topics[0].partitions[0];
+        assert_eq!((found.offset, found.leader_epoch), (7, epoch), "version {version}");
+    }
+}
