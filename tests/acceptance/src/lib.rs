@@ -4,6 +4,8 @@
 //! the same code is a short test in `tests/` and a long run with figures by `cargo xtask accept`. All of
 //! them are proven against Apache Kafka first: a suite that the original does not pass is wrong.
 
+pub mod bench;
+pub mod burst;
 pub mod chance;
 pub mod clients;
 pub mod damage;
@@ -14,5 +16,7 @@ pub mod hostile;
 pub mod load;
 pub mod matrix;
 pub mod records;
+pub mod scale;
+pub mod startup;
 pub mod table;
 pub mod wal;

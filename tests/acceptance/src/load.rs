@@ -3,6 +3,7 @@
 //! A value is its name and filler; the name alone goes into the history. Writers and readers outlive
 //! the server: librdkafka reconnects and sends again by itself, as it does in its users' programs.
 
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -20,8 +21,10 @@ use crate::history::{Place, Seen, Value};
 
 /// How long librdkafka goes on sending a record: through any restart.
 const KEEP_SENDING: &str = "180000";
-/// Records that may wait for their acknowledgement before a writer pauses.
+/// Records that may wait for their acknowledgement before a writer pauses, unless set otherwise.
 const IN_FLIGHT: u64 = 2_000;
+/// What makes a value as long as it is to be.
+const FILLER: u8 = b'.';
 /// How long a writer may be stuck.
 const STUCK: Duration = Duration::from_secs(180);
 
@@ -38,12 +41,15 @@ pub struct WriterSettings {
     pub value_bytes: usize,
     /// `compression.codec`.
     pub codec: &'static str,
+    /// Records that may wait for their acknowledgement before it pauses.
+    pub in_flight: u64,
 }
 
 impl WriterSettings {
     /// A durable writer of small values.
     pub fn new(writer: u8, idempotent: bool) -> Self {
-        Self { writer, idempotent, acks: "all", value_bytes: 100, codec: "none" }
+        let (acks, codec) = ("all", "none");
+        Self { writer, idempotent, acks, value_bytes: 100, codec, in_flight: IN_FLIGHT }
     }
 }
 
@@ -100,6 +106,8 @@ pub struct Writer {
     topic: String,
     partitions: i32,
     sent: u64,
+    /// Built anew for each value, in the same place.
+    payload: Vec<u8>,
 }
 
 impl Writer {
@@ -126,12 +134,13 @@ impl Writer {
             .set("linger.ms", "2")
             .set("queue.buffering.max.messages", "1000000");
         let producer = config.create_with_context(context)?;
-        Ok(Self { producer, reports, settings, topic: topic.to_owned(), partitions, sent: 0 })
+        let topic = topic.to_owned();
+        Ok(Self { producer, reports, settings, topic, partitions, sent: 0, payload: Vec::new() })
     }
 
     /// Whether so many values are in flight that [`Self::send`] would wait.
     pub fn is_full(&self) -> bool {
-        self.in_flight() >= IN_FLIGHT
+        self.in_flight() >= self.settings.in_flight
     }
 
     /// Hands over one more value; waits while too many are in flight.
@@ -143,16 +152,15 @@ impl Writer {
         wait::until("a writer's records are acknowledged", STUCK, || {
             (!self.is_full()).then_some(())
         })?;
-        let mut payload = value.to_string();
-        while payload.len() < self.settings.value_bytes {
-            payload.push('.');
-        }
+        self.payload.clear();
+        write!(self.payload, "{value}")?;
+        self.payload.resize(self.settings.value_bytes.max(self.payload.len()), FILLER);
         let partition = i32::try_from(self.sent % u64::try_from(self.partitions)?)?;
         let key = value.number.to_string();
         let record = BaseRecord::with_opaque_to(&self.topic, Box::new(value))
             .partition(partition)
             .key(&key)
-            .payload(&payload);
+            .payload(&self.payload);
         self.producer.send(record).map_err(|(error, _)| error)?;
         self.sent += 1;
         Ok(())
@@ -259,24 +267,39 @@ impl Reader {
     /// When that takes too long.
     pub fn read_to(&self, ends: &[i64]) -> Result<Vec<Seen>> {
         let mut read: Vec<Seen> = Vec::new();
-        let mut next: Vec<i64> = vec![0; ends.len()];
-        let mut deadline = Deadline::after(STUCK);
-        while next.iter().zip(ends).any(|(next, end)| next < end) {
-            ensure!(!deadline.has_passed(), "reading stopped at {next:?} of {ends:?}");
-            if let Some(seen) = self.poll(Duration::from_millis(100))? {
-                let next = next.get_mut(usize::try_from(seen.place.partition)?);
-                *next.context("a partition that was not asked for")? = seen.place.offset + 1;
-                read.push(seen);
-                deadline = Deadline::after(STUCK);
-            }
-        }
+        self.for_each_to(ends, |seen| read.push(seen))?;
         read.sort_by_key(|seen| seen.place.partition); // Stable: keeps the order of reading.
         Ok(read)
+    }
+
+    /// The same without keeping what was read.
+    ///
+    /// # Errors
+    /// When that takes too long.
+    pub fn count_to(&self, ends: &[i64]) -> Result<()> {
+        self.for_each_to(ends, |_| {})
+    }
+
+    fn for_each_to(&self, ends: &[i64], mut each: impl FnMut(Seen)) -> Result<()> {
+        let mut left = ends.iter().filter(|end| **end > 0).count();
+        let mut deadline = Deadline::after(STUCK);
+        while left > 0 {
+            if let Some(seen) = self.poll(Duration::from_millis(100))? {
+                let end = ends.get(usize::try_from(seen.place.partition)?);
+                left -= usize::from(end == Some(&(seen.place.offset + 1)));
+                each(seen);
+                deadline = Deadline::after(STUCK);
+            } else {
+                ensure!(!deadline.has_passed(), "reading stopped short of the end");
+            }
+        }
+        Ok(())
     }
 }
 
 fn parse(payload: Option<&[u8]>) -> Result<Value> {
-    let text = std::str::from_utf8(payload.context("no value")?)?.trim_end_matches('.');
+    let text =
+        std::str::from_utf8(payload.context("no value")?)?.trim_end_matches(char::from(FILLER));
     let (writer, number) = text.split_once('-').with_context(|| format!("not ours: {text}"))?;
     Ok(Value { writer: writer.parse()?, number: number.parse()? })
 }

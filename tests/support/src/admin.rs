@@ -71,6 +71,7 @@ impl Admin {
         wait::until(&format!("{name} has {partitions} leaders"), DONE, || {
             self.leaders(name).ok().filter(|leaders| *leaders == wanted)
         })?;
+        self.end_offsets(name, partitions)?; // Leaders that know that they are.
         Ok(())
     }
 
@@ -104,7 +105,22 @@ impl Admin {
         self.offsets(topic, partitions, LATEST)
     }
 
+    /// Asks again while partitions have no leader yet, as clients do.
     fn offsets(&mut self, topic: &str, partitions: i32, at: i64) -> Result<Vec<i64>> {
+        let mut last = None;
+        let answer = wait::until(&format!("all partitions of {topic} serve"), DONE, || match self
+            .offsets_once(topic, partitions, at)
+        {
+            Ok(offsets) => Some(offsets),
+            Err(error) => {
+                last = Some(error);
+                None
+            }
+        });
+        answer.with_context(|| last.map(|error| format!("{error:#}")).unwrap_or_default())
+    }
+
+    fn offsets_once(&mut self, topic: &str, partitions: i32, at: i64) -> Result<Vec<i64>> {
         let asked = (0..partitions).map(|index| {
             ListOffsetsPartition::default().with_partition_index(index).with_timestamp(at)
         });
