@@ -41,8 +41,8 @@ struct Inner {
 }
 
 impl Coordinator {
-    /// Starts. If the topic is there, its shards begin to load in the background; all tasks end with
-    /// `tasks`.
+    /// Starts. If the topic is there, its shards begin to load in the background. Ends with `tasks`,
+    /// or earlier by [`Coordinator::shutdown`].
     pub fn start(
         runtime: Runtime,
         tasks: &Tasks,
@@ -51,16 +51,30 @@ impl Coordinator {
         reader: Arc<dyn LogReader>,
     ) -> Self {
         let context = Context { runtime, cluster, reader, settings: Arc::new(settings) };
+        let shards = tasks.child();
         let inner = Inner {
             context,
-            tasks: tasks.clone(),
+            tasks: shards.clone(),
             topic: OnceCell::new(),
             shards: Mutex::new(BTreeMap::new()),
         };
         let coordinator = Self { inner: Arc::new(inner) };
         let warming = coordinator.clone();
-        tasks.spawn("coordinator-warm-up", |_| async move { warming.load_all().await });
+        shards.spawn("coordinator-warm-up", |_| async move { warming.load_all().await });
+        tasks.spawn("coordinator", |stop| async move {
+            stop.requested().await;
+            // None of its tasks can fail.
+            let _ = shards.shutdown().await;
+        });
         coordinator
+    }
+
+    /// Ends: what is on its way to the log is made durable and answered, then whoever waits for a
+    /// rebalance is sent to find the coordinator again, and so is whoever asks from now on. Without
+    /// it, a client that waits for a rebalance would hold up the end of its proxy.
+    pub async fn shutdown(&self) {
+        // None of its tasks can fail.
+        let _ = self.inner.tasks.shutdown().await;
     }
 
     /// Begins to load all shards, if the topic exists.

@@ -64,6 +64,9 @@ pub(crate) use view::Described;
 use crate::settings::Settings;
 use members::Members;
 
+/// A rebalance waits this long at least, so that members that allow no time can't keep it spinning.
+const REBALANCE_TIMEOUT_MIN: Duration = Duration::from_secs(1);
+
 /// The time, and how to behave.
 #[derive(Clone, Copy)]
 pub(crate) struct Cx<'a> {
@@ -208,6 +211,7 @@ impl Group {
 
     /// How long a rebalance waits: as long as the most patient member asks for.
     fn rebalance_timeout(&self) -> Duration {
-        self.members.iter().map(|(_, member)| member.rebalance_timeout).max().unwrap_or_default()
+        let longest = self.members.iter().map(|(_, member)| member.rebalance_timeout).max();
+        longest.unwrap_or_default().max(REBALANCE_TIMEOUT_MIN)
     }
 }

@@ -114,3 +114,18 @@ fn all_members_dying_at_once_leaves_an_empty_group() {
     assert!(g.group.is_vacant());
     assert_eq!(g.group.next_deadline(), None);
 }
+
+#[test]
+fn members_that_allow_no_time_do_not_keep_it_spinning() {
+    let mut g = Script::start();
+    let hasty =
+        |name: &str| Join { rebalance_timeout: Duration::ZERO, ..super::script::fixed(name) };
+    let (a, _) = g.pair(hasty("a"), hasty("b"));
+    // Both are away, and as static members they are waited for; `pass` sees that time goes on.
+    let token = g.join(Join { member: Some(a.member.clone()), ..hasty("a") });
+    g.waits(token);
+    g.pass(SESSION * 2);
+    g.joined(token);
+    g.pass(REBALANCE);
+    assert_eq!(g.group.state(), "Empty");
+}
