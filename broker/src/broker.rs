@@ -26,6 +26,7 @@ use crate::{
     partition::Claimed,
     recovery::{SessionError, Sessions},
     shard::{Shard, ShardHandle},
+    trouble::Trouble,
     wal::{GatherSettings, Wal, WalHandle},
 };
 
@@ -83,6 +84,7 @@ pub struct Broker {
     session: SessionId,
     shards: Arc<[ShardHandle]>,
     buffers: Arc<Buffers>,
+    trouble: Trouble,
     wal: WalHandle,
     checkpoints: CheckpointHandle,
     opening: Mutex<Opening>,
@@ -114,6 +116,7 @@ impl Broker {
             deps.metadata.register_session(session, &deps.session, SESSION_TTL).await?;
         let (front, back) = (tasks.child(), tasks.child());
         let buffers = Arc::new(Buffers::new(settings.buffer_bytes));
+        let trouble = Trouble::new();
         let (wal, wal_inbox) = Wal::handle();
         let (checkpoints, checkpoint_inbox) = CheckpointHandle::new();
         let (shards, inboxes): (Vec<_>, Vec<_>) =
@@ -130,6 +133,7 @@ impl Broker {
             writer,
             shards: Arc::clone(&shards),
             checkpoints: checkpoints.clone(),
+            trouble: trouble.clone(),
             settings: GatherSettings::default(),
         };
         back.spawn_fallible("write-ahead log", |stop| log.run(wal_inbox, stop));
@@ -141,6 +145,7 @@ impl Broker {
             store: deps.store.clone(),
             journal: Arc::clone(&deps.journal),
             shards: Arc::clone(&shards),
+            trouble: trouble.clone(),
             settings: CheckpointSettings::for_buffers(settings.buffer_bytes),
         });
         back.spawn_fallible("checkpoints", |stop| checkpointer.run(checkpoint_inbox, stop));
@@ -155,6 +160,7 @@ impl Broker {
             session,
             shards,
             buffers,
+            trouble,
             wal,
             checkpoints,
             opening,
@@ -200,6 +206,10 @@ impl Broker {
 
     pub(crate) fn buffers(&self) -> &Buffers {
         &self.buffers
+    }
+
+    pub(crate) fn trouble(&self) -> &Trouble {
+        &self.trouble
     }
 
     pub(crate) fn part(&self) -> &Tasks {

@@ -17,6 +17,7 @@ mod recovery;
 mod retire;
 mod shard;
 mod topic_rules;
+mod trouble;
 mod wal;
 
 pub use broker::{Broker, BrokerDeps, BrokerSettings, StartError};

@@ -14,8 +14,8 @@ use weir_ids::{LeaderEpoch, Offset, Timestamp, TopicPartition};
 use crate::{
     Broker,
     client::{
-        Append, BrokerClient, Offsets, Read, ReadError, ReadOutcome, Receipt, TailSource,
-        TimestampMatch, receipt, tail,
+        Append, AppendError, BrokerClient, Offsets, Read, ReadError, ReadOutcome, Receipt,
+        TailSource, TimestampMatch, receipt, tail,
     },
     partition::Partition,
     shard::{QueuedAppend, ShardHandle},
@@ -47,11 +47,25 @@ impl LocalBroker {
     }
 }
 
+fn refused(appends: &[Append], what: &str) -> Vec<Receipt> {
+    let refuse = |append: &Append| {
+        let (resolver, receipt) = receipt(append.partition);
+        resolver.resolve(Err(AppendError::Storage(what.to_owned())));
+        receipt
+    };
+    appends.iter().map(refuse).collect()
+}
+
 #[async_trait]
 impl BrokerClient for LocalBroker {
     async fn append(&self, appends: Vec<Append>) -> Vec<Receipt> {
         let lens = appends.iter().map(|append| append.records.len());
-        let reserved = self.broker.buffers().reserve(lens).await;
+        // While nothing can be made durable, room would not come: say so instead of waiting.
+        let reserved = tokio::select! {
+            biased;
+            what = self.broker.trouble().arises() => return refused(&appends, &what),
+            reserved = self.broker.buffers().reserve(lens) => reserved,
+        };
         let shards = self.broker.shards();
         let mut by_shard: Vec<Vec<QueuedAppend>> = shards.iter().map(|_| Vec::new()).collect();
         let mut receipts = Vec::with_capacity(appends.len());

@@ -12,7 +12,11 @@ use tokio::{
 };
 use uuid::Uuid;
 use weir_ids::{LeaderEpoch, SessionId, Slot, TopicPartition};
-use weir_meta::{CheckpointError, Metadata, TrimError, model::CheckpointPointer, store::Remedy};
+use weir_meta::{
+    CheckpointError, Metadata, TrimError,
+    model::CheckpointPointer,
+    store::{Remedy, StoreError as MetaStoreError},
+};
 use weir_runtime::{Runtime, Stop};
 use weir_segment_store::{
     ObjectName, Store, StoreError,
@@ -27,6 +31,7 @@ use super::{
 use crate::{
     partition::Partition,
     shard::{DurableChunk, Gone, ShardHandle},
+    trouble::{Source, Trouble},
     wal::DurableSlot,
 };
 
@@ -39,6 +44,7 @@ pub(crate) struct CheckpointerDeps {
     pub(crate) store: Store,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) shards: Arc<[ShardHandle]>,
+    pub(crate) trouble: Trouble,
     pub(crate) settings: CheckpointSettings,
 }
 
@@ -84,6 +90,19 @@ pub(crate) enum Failed {
 }
 
 impl Failed {
+    /// Whether it is for lack of space: then producers are told instead of being kept waiting.
+    fn is_no_space(&self) -> bool {
+        let meta = match self {
+            Self::Store(StoreError::NoSpace(_)) | Self::Journal(journal::Error::NoSpace { .. }) => {
+                return true;
+            }
+            Self::Publish(CheckpointError::Metadata(error))
+            | Self::Trim(TrimError::Metadata(error)) => error,
+            _ => return false,
+        };
+        matches!(meta, weir_meta::Error::Store(MetaStoreError::Full { .. }))
+    }
+
     /// Whether the session is over: somebody else has ended it, or nothing sensible can follow.
     fn is_final(&self) -> bool {
         match self {
@@ -189,12 +208,16 @@ impl Checkpointer {
                 }
                 self.failures = 0;
                 self.retry_at = None;
+                self.tell_trouble(None);
                 Ok(())
             }
             Err(error) if error.is_final() => Err(error),
             Err(error) => {
                 if self.failures == 0 {
                     tracing::warn!(%error, "no checkpoint for now; trying again");
+                }
+                if error.is_no_space() {
+                    self.tell_trouble(Some(error.to_string()));
                 }
                 let pause = FIRST_RETRY.saturating_mul(1 << self.failures.min(8));
                 let jitter = self.deps.runtime.random_u64() % 100;
@@ -203,6 +226,12 @@ impl Checkpointer {
                     Some(Instant::now() + pause.min(LONGEST_RETRY) + Duration::from_millis(jitter));
                 Ok(())
             }
+        }
+    }
+
+    fn tell_trouble(&self, what: Option<String>) {
+        if let Some(now) = self.deps.trouble.set(Source::Checkpoints, what) {
+            self.deps.shards.iter().for_each(|shard| shard.trouble(now.clone()));
         }
     }
 

@@ -21,6 +21,7 @@ use crate::{
     checkpoint::CheckpointHandle,
     partition::Accepted,
     shard::{DurableChunk, ShardHandle},
+    trouble::{Source, Trouble},
 };
 
 /// Where shards hand over what they accepted.
@@ -59,6 +60,7 @@ pub(crate) struct Wal {
     pub(crate) writer: Box<dyn journal::Writer>,
     pub(crate) shards: Arc<[ShardHandle]>,
     pub(crate) checkpoints: CheckpointHandle,
+    pub(crate) trouble: Trouble,
     pub(crate) settings: GatherSettings,
 }
 
@@ -179,7 +181,9 @@ impl Task {
     }
 
     fn handle_trouble(&mut self, trouble: &mut watch::Receiver<Option<String>>) {
-        let trouble = trouble.borrow_and_update().clone();
-        self.wal.shards.iter().for_each(|shard| shard.trouble(trouble.clone()));
+        let what = trouble.borrow_and_update().clone();
+        if let Some(now) = self.wal.trouble.set(Source::Log, what) {
+            self.wal.shards.iter().for_each(|shard| shard.trouble(now.clone()));
+        }
     }
 }
