@@ -42,9 +42,18 @@ const PLACES: &[Place] = &[
         never: &["object_store", "redb", "axum"],
     },
     Place {
+        // Reads what the broker client says lies in the store, as a proxy does; writes through the
+        // broker client alone.
         name: "weir-coordinator",
-        may: &["weir-ids", "weir-runtime", "weir-protocol", "weir-meta", "weir-broker"],
-        never: &["object_store", "redb", "axum", "weir-segment-store"],
+        may: &[
+            "weir-ids",
+            "weir-runtime",
+            "weir-protocol",
+            "weir-meta",
+            "weir-segment-store",
+            "weir-broker",
+        ],
+        never: &["object_store", "redb", "axum"],
     },
     Place {
         name: "weir-proxy",
