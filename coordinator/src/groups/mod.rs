@@ -37,6 +37,7 @@ use crate::{
     records::{self, Change, OffsetKey},
     settings::Settings,
 };
+pub(crate) use sweep::IsGone;
 pub(crate) use views::Listed;
 
 /// The time in both senses.
@@ -216,7 +217,7 @@ impl Groups {
     }
 
     /// Time has passed.
-    pub(crate) fn tick(&mut self, now: Now, out: &mut Out) {
+    pub(crate) fn tick(&mut self, now: Now, is_gone: IsGone<'_>, out: &mut Out) {
         while let Some((_, id)) = self.wakes.pop_first_if_due(now.instant) {
             if let Some(live) = self.live.get_mut(&id) {
                 live.wake = None;
@@ -224,7 +225,7 @@ impl Groups {
             self.with(now, &id, out, |group, cx, fx| group.tick(cx, fx));
         }
         if self.sweep.due() <= now.instant {
-            self.sweep(now, out);
+            self.sweep(now, is_gone, out);
         }
     }
 

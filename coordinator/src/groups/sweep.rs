@@ -1,10 +1,15 @@
-//! Expiry: offsets go some time after the last member of their group has.
+//! What goes by itself: offsets some time after the last member of their group has, and offsets of
+//! topics that are gone.
 //!
 //! The time counts from when the group lost its last member; where no member ever was, from each
 //! commit (KIP-211). An offset with a time of its own, as old clients set it, goes at that time.
-//! A group that is left with nothing goes too. Groups with members are left alone, and so is what is
-//! being committed at the moment: a tombstone behind it in the log would take back what is about to
-//! be acknowledged.
+//! A group that is left with nothing goes too. In groups with members nothing expires.
+//!
+//! What is being committed at the moment is left alone: a tombstone behind it in the log would take
+//! back what is about to be acknowledged.
+//!
+//! Whether a topic is gone is looked up in a view that may lag. A shard looks for the first time
+//! when it has served for a while; no view lags that long and lets a commit to the topic through.
 
 use tokio::time::Instant;
 use weir_ids::Timestamp;
@@ -13,7 +18,7 @@ use super::{Groups, Now, Out, Write};
 use crate::{
     group::GroupId,
     image::GroupImage,
-    records::{Change, Committed},
+    records::{Change, Committed, OffsetKey},
 };
 
 /// Records that one step may bring about; the rest follows in the next.
@@ -39,9 +44,12 @@ impl Sweep {
     }
 }
 
+/// Tells whether the topic of an offset is not there any more.
+pub(crate) type IsGone<'a> = &'a dyn Fn(&OffsetKey, &Committed) -> bool;
+
 impl Groups {
     /// Takes a step of the walk, and says when to take the next.
-    pub(super) fn sweep(&mut self, now: Now, out: &mut Out) {
+    pub(super) fn sweep(&mut self, now: Now, is_gone: IsGone<'_>, out: &mut Out) {
         let mut records = 0;
         let mut emptied = Vec::new();
         let mut last = None;
@@ -50,7 +58,7 @@ impl Groups {
                 break;
             }
             last = Some(id.clone());
-            let expired = self.expired(now.wall, id, image);
+            let expired = self.expired(now.wall, id, image, is_gone);
             records += expired.len();
             if matches!(expired.last(), Some(Change::Group(..))) {
                 emptied.push(id.clone());
@@ -69,33 +77,45 @@ impl Groups {
     }
 
     /// The tombstones that a group is due.
-    fn expired(&self, wall: Timestamp, id: &GroupId, image: &GroupImage) -> Vec<Change> {
+    fn expired(
+        &self,
+        wall: Timestamp,
+        id: &GroupId,
+        image: &GroupImage,
+        is_gone: IsGone<'_>,
+    ) -> Vec<Change> {
+        let committing = self.committing.get(id);
         let live = self.live.get(id);
-        let busy = live.is_some_and(|live| !live.group.is_vacant() || live.storing > 0);
-        if busy || self.committing.contains_key(id) {
-            return Vec::new();
-        }
-        let retention = i64::try_from(self.settings.offsets_retention.as_millis());
-        let retention = retention.unwrap_or(i64::MAX);
-        // Since when nobody is there; unless nobody ever was, or an old record does not say.
-        let left = image.state().filter(|state| !state.protocol_type.is_empty());
-        let left = left.map(|state| state.since).filter(|since| *since != Timestamp::NONE);
-        let is_due = |committed: &Committed| match committed.expires {
-            Some(at) => wall >= at,
-            None => wall.0.saturating_sub(left.unwrap_or(committed.at).0) >= retention,
-        };
+        let active = live.is_some_and(|live| !live.group.is_vacant() || live.storing > 0);
+        let idle = !active && committing.is_none();
         let mut kept = false;
         let mut tombstones = Vec::new();
         for (key, committed) in image.offsets() {
-            if is_due(committed) {
+            let free = committing.is_none_or(|keys| !keys.contains_key(key));
+            let goes =
+                (free && is_gone(key, committed)) || (idle && self.is_due(wall, image, committed));
+            if goes {
                 tombstones.push(Change::Offset(id.clone(), key.clone(), None));
             } else {
                 kept = true;
             }
         }
-        if !kept {
+        if idle && !kept {
             tombstones.push(Change::Group(id.clone(), None));
         }
         tombstones
+    }
+
+    /// Whether an offset of a group without members has outlived them for long enough.
+    fn is_due(&self, wall: Timestamp, image: &GroupImage, committed: &Committed) -> bool {
+        if let Some(at) = committed.expires {
+            return wall >= at;
+        }
+        // Since when nobody is there; unless nobody ever was, or an old record does not say.
+        let left = image.state().filter(|state| !state.protocol_type.is_empty());
+        let left = left.map(|state| state.since).filter(|since| *since != Timestamp::NONE);
+        let age = wall.0.saturating_sub(left.unwrap_or(committed.at).0);
+        let retention = i64::try_from(self.settings.offsets_retention.as_millis());
+        age >= retention.unwrap_or(i64::MAX)
     }
 }

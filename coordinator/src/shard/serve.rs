@@ -4,7 +4,7 @@ use std::{future::Future, pin::Pin, sync::Arc};
 
 use tokio::{sync::oneshot, time::Instant};
 use weir_broker::client::ReadError;
-use weir_ids::{Offset, TopicPartition};
+use weir_ids::{Offset, TopicId, TopicPartition};
 
 use super::{
     Context, RETRY_FIRST, RETRY_LAST, Stopped, Task,
@@ -18,6 +18,7 @@ use crate::{
     cluster::Cluster,
     group::Error,
     groups::{Groups, Now, Out},
+    records::{Committed, OffsetKey},
 };
 
 /// Requests that are handled before what they bring about is sent on.
@@ -194,8 +195,13 @@ impl Serving {
     }
 
     fn tick(&mut self) {
-        let mut out = Out::default();
-        self.groups.tick(self.now(), &mut out);
+        let (now, mut out) = (self.now(), Out::default());
+        let cluster = &self.context.cluster;
+        let is_gone = |key: &OffsetKey, committed: &Committed| match committed.topic_id {
+            TopicId::NIL => cluster.topic_by_name(&key.topic).is_none(),
+            id => cluster.topic_by_id(id).is_none(),
+        };
+        self.groups.tick(now, &is_gone, &mut out);
         self.take(out);
     }
 

@@ -1,7 +1,7 @@
 //! The groups of a shard, a log that grows when told to, and a clock that moves when told to.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -30,6 +30,8 @@ pub(super) struct Room {
     /// What is durable.
     pub(super) log: Vec<Change>,
     pub(super) replies: BTreeMap<Token, Reply>,
+    /// Topics that are not there any more.
+    pub(super) gone: BTreeSet<String>,
 }
 
 pub(super) fn key(topic: &str, partition: u32) -> OffsetKey {
@@ -49,8 +51,8 @@ impl Room {
         let now = Now { instant: Instant::now(), wall: Timestamp(1_700_000_000_000) };
         let settings = Arc::new(settings);
         let groups = Groups::restore(now, Arc::clone(&settings), Image::default());
-        let (writes, log, replies) = Default::default();
-        Self { groups, settings, now, tokens: 0, writes, log, replies }
+        let (writes, log, replies, gone) = Default::default();
+        Self { groups, settings, now, tokens: 0, writes, log, replies, gone }
     }
 
     pub(super) fn token(&mut self) -> Token {
@@ -201,7 +203,9 @@ impl Room {
         while let Some(due) = self.groups.next_deadline().filter(|due| *due <= until) {
             self.advance_to(due.max(self.now.instant));
             let mut out = Out::default();
-            self.groups.tick(self.now, &mut out);
+            let gone = &self.gone;
+            let is_gone = |key: &OffsetKey, _: &Committed| gone.contains(&*key.topic);
+            self.groups.tick(self.now, &is_gone, &mut out);
             self.take(out);
         }
         self.advance_to(until);

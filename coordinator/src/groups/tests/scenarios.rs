@@ -214,6 +214,30 @@ fn expiry_does_not_take_back_a_commit_that_is_on_its_way() {
 }
 
 #[test]
+fn offsets_of_topics_that_are_gone_go_from_groups_with_members_too() {
+    let mut room = Room::new();
+    let a = room.alone("g");
+    for topic in ["kept", "gone"] {
+        room.commit("g", &Room::identity(&a), key(topic, 0), 1);
+        room.commit("nobody", &nobody(), key(topic, 0), 1);
+    }
+    room.commit("only-gone", &nobody(), key("gone", 0), 1);
+    room.durable();
+    room.gone.insert("gone".to_owned());
+    for _ in 0..70 {
+        room.pass(Duration::from_secs(9));
+        room.heartbeat("g", &a).unwrap();
+    }
+    room.durable();
+    for group in ["g", "nobody"] {
+        assert_eq!(room.fetched(group, key("gone", 0)), None);
+        assert_eq!(room.fetched(group, key("kept", 0)), Some(1));
+    }
+    let left: Vec<_> = room.groups.list().into_iter().map(|group| group.group).collect();
+    assert_eq!(left, [GroupId::from("g"), GroupId::from("nobody")]);
+}
+
+#[test]
 fn a_group_that_was_only_asked_for_an_id_leaves_nothing() {
     let mut room = Room::new();
     let token = room.token();
