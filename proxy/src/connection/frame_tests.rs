@@ -56,6 +56,30 @@ async fn frames_come_out_as_they_went_in_and_hold_their_memory() {
 }
 
 #[tokio::test]
+async fn frames_that_come_together_or_in_bits_are_told_apart() {
+    let fixture = Fixture::new();
+    let sizes = [8, 300, 9, 5000, 8, 1020, 1021, 2043, 8];
+    let sent: Vec<_> = sizes.iter().map(|size| frame(0, *size)).collect();
+    for chunk in [1, 3, 4, 1024, usize::MAX] {
+        let (mut client, mut reader) = fixture.connect();
+        let bytes = sent.concat();
+        let sending = async {
+            for chunk in bytes.chunks(chunk.min(bytes.len())) {
+                client.write_all(chunk).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        };
+        let reading = async {
+            for sent in &sent {
+                assert_eq!(reader.next().await.unwrap().bytes, sent[4..], "in bits of {chunk}");
+            }
+        };
+        tokio::join!(sending, reading);
+        assert_eq!(reader.ahead.capacity(), 0, "an idle connection holds no memory");
+    }
+}
+
+#[tokio::test]
 async fn sizes_that_lie_are_refused_before_anything_is_read() {
     let fixture = Fixture::new();
     for claimed in [-1, i32::MIN, 0, 7] {

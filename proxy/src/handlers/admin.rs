@@ -4,20 +4,18 @@
 //! A change is done when the controller says so and this proxy sees it; a new partition is there
 //! when its owner answers for it. A client that was told "created" can produce at once.
 
-use std::{collections::BTreeMap, ops::Range, time::Duration};
+use std::{ops::Range, time::Duration};
 
 use tokio::time::{Instant, sleep};
 use weir_broker::client::ReadError;
-use weir_ids::{NodeId, PartitionIndex, TopicId, TopicPartition};
+use weir_ids::{PartitionIndex, TopicId, TopicPartition};
 use weir_meta::{controller, store::Remedy};
 use weir_protocol::ErrorCode;
 
-use super::Handlers;
+use super::{Handlers, owners};
 
 /// How long a change or a new partition is waited for between two looks, at first and at most.
 const PAUSE: Range<Duration> = Duration::from_millis(5)..Duration::from_millis(100);
-/// How many partitions an owner is asked about at once.
-const ASKED_AT_ONCE: usize = 1000;
 
 /// What went wrong, in Kafka's words and in ours.
 pub(super) type Failure = (ErrorCode, String);
@@ -109,31 +107,10 @@ pub(super) async fn until_served(
 
 /// The partitions that nobody answers for.
 async fn unanswered(handlers: &Handlers, partitions: Vec<TopicPartition>) -> Vec<TopicPartition> {
-    let mut by_owner = BTreeMap::<Option<NodeId>, Vec<TopicPartition>>::new();
-    handlers.view.with(|snapshot| {
-        for partition in partitions {
-            by_owner.entry(snapshot.assigned(partition)).or_default().push(partition);
-        }
-    });
-    let mut missing = Vec::new();
-    for (owner, theirs) in by_owner {
-        let Some(broker) = owner.and_then(|owner| handlers.brokers.broker(owner)) else {
-            missing.extend(theirs);
-            continue;
-        };
-        for some in theirs.chunks(ASKED_AT_ONCE) {
-            let told = broker.offsets(some.to_vec()).await;
-            for (partition, told) in some.iter().zip(told) {
-                match told {
-                    Ok(offsets) => handlers.epochs.note(*partition, offsets.epoch),
-                    Err(ReadError::NotOwner(_) | ReadError::Storage(_)) => missing.push(*partition),
-                    // It has an owner, who objects to something else.
-                    Err(_) => {}
-                }
-            }
-        }
-    }
-    missing
+    let told = owners::offsets(handlers, &partitions).await;
+    let missing =
+        |told: &Result<_, _>| matches!(told, Err(ReadError::NotOwner(_) | ReadError::Storage(_)));
+    partitions.into_iter().zip(told).filter(|(_, told)| missing(told)).map(|(p, _)| p).collect()
 }
 
 /// Waits until this proxy sees the deletion of a topic.

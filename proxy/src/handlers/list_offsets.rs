@@ -4,12 +4,13 @@
 //! may hold a time; the record within the batch is found here, exactly, also when the batch is
 //! compressed.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use weir_broker::client::{Isolation, Offsets, ReadError, TimestampMatch};
 use weir_ids::{LeaderEpoch, Offset, Timestamp, TopicPartition};
+use weir_meta::views::Snapshot;
 use weir_protocol::{
     ErrorCode,
     messages::{
@@ -23,11 +24,14 @@ use weir_protocol::{
 };
 use weir_runtime::blocking;
 
-use super::{Answer, Call, Handlers, codes};
+use super::{Answer, Call, Handlers, codes, owners};
 use crate::cluster;
 
 /// How many partitions of a request are looked up at the same time.
 const AT_ONCE: usize = 16;
+
+/// From this version on an answer says which epoch wrote the record.
+const TELLS_EPOCHS: i16 = 4;
 
 /// What a client asks for by a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +71,13 @@ struct Located {
 
 const NOWHERE: Located = Located { offset: -1, timestamp: -1, epoch: LeaderEpoch::NONE };
 
+/// One look-up.
+struct Lookup {
+    asked: ListOffsetsPartition,
+    /// Where to, and what is to be found there.
+    target: Result<(TopicPartition, Asked), ErrorCode>,
+}
+
 pub(super) async fn handle(
     handlers: &Handlers,
     call: &Call,
@@ -76,48 +87,69 @@ pub(super) async fn handle(
         1 => Isolation::ReadCommitted,
         _ => Isolation::ReadUncommitted,
     };
-    let repeated = repeated(&request);
-    let snapshot = handlers.view.now();
     let mut topics = Vec::with_capacity(request.topics.len());
+    let lookups = plan(&request.topics, call.version, &handlers.view.now());
+    let targets = lookups.iter().filter_map(|lookup| lookup.target.ok());
+    let targets: Vec<_> = targets.map(|(partition, _)| partition).collect();
+    let mut told = owners::offsets(handlers, &targets).await.into_iter();
+    let located = lookups.into_iter().map(|Lookup { asked, target }| {
+        let target = target.map(|target| (target, told.next()));
+        async move {
+            let located = match target {
+                Ok(((partition, wanted), told)) => {
+                    let told = told.unwrap_or(Err(ReadError::NotOwner(partition)));
+                    locate(handlers, partition, wanted, told, asked.current_leader_epoch, isolation)
+                        .await
+                }
+                Err(code) => Err(code),
+            };
+            response(asked.partition_index, located, call.version)
+        }
+    });
+    let located: Vec<_> = located.collect();
+    let located: Vec<_> = stream::iter(located).buffered(AT_ONCE).collect().await;
+    let mut located = located.into_iter();
     for ListOffsetsTopic { name, partitions } in request.topics {
-        let topic = snapshot.topic(&name);
-        let looked_up = partitions.iter().map(|asked| {
-            let again = repeated.contains(&(name.to_string(), asked.partition_index));
-            let partition =
-                topic.and_then(|topic| cluster::partition(topic, asked.partition_index));
-            async move {
-                let located = match (again, partition) {
-                    (true, _) => Err(ErrorCode::INVALID_REQUEST),
-                    (_, None) => Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
-                    (_, Some(partition)) => {
-                        locate(handlers, partition, asked, isolation, call.version).await
-                    }
-                };
-                response(asked.partition_index, located)
-            }
-        });
-        let looked_up: Vec<_> = looked_up.collect();
-        let partitions = stream::iter(looked_up).buffered(AT_ONCE).collect().await;
+        let partitions = located.by_ref().take(partitions.len()).collect();
         topics.push(ListOffsetsTopicResponse { name, partitions });
     }
     Answer::of(ListOffsetsResponse { topics, ..ListOffsetsResponse::default() })
 }
 
-/// The partitions that a request names more than once, which Kafka does not answer.
-fn repeated(request: &ListOffsetsRequest) -> HashSet<(String, i32)> {
-    let mut seen = HashSet::new();
-    let mut repeated = HashSet::new();
-    for topic in &request.topics {
+/// The look-ups of a request, one after the other. A partition that is named twice gets no answer,
+/// as with Kafka.
+fn plan(topics: &[ListOffsetsTopic], version: i16, snapshot: &Snapshot) -> Vec<Lookup> {
+    let mut times = HashMap::new();
+    for topic in topics {
         for partition in &topic.partitions {
-            if !seen.insert((&*topic.name, partition.partition_index)) {
-                repeated.insert((topic.name.to_string(), partition.partition_index));
-            }
+            *times.entry((&*topic.name, partition.partition_index)).or_insert(0) += 1;
         }
     }
-    repeated
+    let mut lookups = Vec::with_capacity(times.len());
+    for topic in topics {
+        let view = snapshot.topic(&topic.name);
+        lookups.extend(topic.partitions.iter().map(|asked| {
+            let index = asked.partition_index;
+            let target = match view.and_then(|view| cluster::partition(view, index)) {
+                _ if times.get(&(&*topic.name, index)).is_some_and(|times| *times > 1) => {
+                    Err(ErrorCode::INVALID_REQUEST)
+                }
+                None => Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
+                Some(partition) => Asked::from_wire(asked.timestamp, version)
+                    .map(|wanted| (partition, wanted))
+                    .ok_or(ErrorCode::UNSUPPORTED_VERSION),
+            };
+            Lookup { asked: asked.clone(), target }
+        }));
+    }
+    lookups
 }
 
-fn response(index: i32, located: Result<Located, ErrorCode>) -> ListOffsetsPartitionResponse {
+fn response(
+    index: i32,
+    located: Result<Located, ErrorCode>,
+    version: i16,
+) -> ListOffsetsPartitionResponse {
     let (located, error_code) = match located {
         Ok(located) => (located, ErrorCode::NONE),
         Err(code) => (NOWHERE, code),
@@ -127,32 +159,28 @@ fn response(index: i32, located: Result<Located, ErrorCode>) -> ListOffsetsParti
         error_code,
         timestamp: located.timestamp,
         offset: located.offset,
-        leader_epoch: located.epoch.0,
+        leader_epoch: if version >= TELLS_EPOCHS { located.epoch.0 } else { LeaderEpoch::NONE.0 },
     }
 }
 
 async fn locate(
     handlers: &Handlers,
     partition: TopicPartition,
-    asked: &ListOffsetsPartition,
+    wanted: Asked,
+    told: Result<Offsets, ReadError>,
+    epoch: i32,
     isolation: Isolation,
-    version: i16,
 ) -> Result<Located, ErrorCode> {
-    let wanted =
-        Asked::from_wire(asked.timestamp, version).ok_or(ErrorCode::UNSUPPORTED_VERSION)?;
-    let broker = handlers.owner(partition).ok_or(ErrorCode::NOT_LEADER_OR_FOLLOWER)?;
     let failed = |error: ReadError| {
         if let ReadError::Storage(reason) = &error {
             tracing::warn!(%partition, reason, "an offset look-up met a storage error");
         }
         codes::of_read(&error)
     };
-    let not_owner = || ReadError::NotOwner(partition);
-    let told = broker.offsets(vec![partition]).await.pop();
-    let offsets = told.unwrap_or_else(|| Err(not_owner())).map_err(failed)?;
-    handlers.epochs.note(partition, offsets.epoch);
-    check_epoch(asked.current_leader_epoch, offsets.epoch)?;
+    let offsets = told.map_err(failed)?;
+    check_epoch(epoch, offsets.epoch)?;
     let end = offsets.visible(isolation);
+    let broker = handlers.owner(partition).ok_or(ErrorCode::NOT_LEADER_OR_FOLLOWER)?;
     match wanted {
         Asked::Latest => Ok(Located { offset: end.0, epoch: offsets.epoch, ..NOWHERE }),
         // Which epoch wrote the first record is not known here; clients do without.
@@ -270,21 +298,5 @@ mod tests {
         assert_eq!(check_epoch(5, current), Ok(()));
         assert_eq!(check_epoch(4, current), Err(ErrorCode::FENCED_LEADER_EPOCH));
         assert_eq!(check_epoch(6, current), Err(ErrorCode::UNKNOWN_LEADER_EPOCH));
-    }
-
-    #[test]
-    fn repeated_partitions_are_found() {
-        let of = |index| ListOffsetsPartition {
-            partition_index: index,
-            ..ListOffsetsPartition::default()
-        };
-        let topic = |name: &str, partitions: &[i32]| ListOffsetsTopic {
-            name: name.into(),
-            partitions: partitions.iter().copied().map(of).collect(),
-        };
-        let topics = vec![topic("a", &[0, 1, 0]), topic("b", &[0]), topic("b", &[0, 2])];
-        let request = ListOffsetsRequest { topics, ..ListOffsetsRequest::default() };
-        let expected = [("a".to_owned(), 0), ("b".to_owned(), 0)];
-        assert_eq!(repeated(&request), HashSet::from(expected));
     }
 }

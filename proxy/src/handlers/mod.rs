@@ -20,6 +20,7 @@ mod init_producer_id;
 mod list_offsets;
 mod metadata;
 mod operations;
+mod owners;
 mod produce;
 mod sasl;
 
@@ -294,5 +295,7 @@ fn close(error: impl std::fmt::Display) -> PendingReply {
     std::future::ready(Reply::Close(error.to_string())).boxed()
 }
 
+#[cfg(test)]
+mod hostile_tests;
 #[cfg(test)]
 mod tests;

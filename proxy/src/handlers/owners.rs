@@ -1,0 +1,45 @@
+//! Asking the owners of partitions.
+
+use std::collections::BTreeMap;
+
+use futures::future::join_all;
+use weir_broker::client::{Offsets, ReadError};
+use weir_ids::{NodeId, TopicPartition};
+
+use super::Handlers;
+
+/// How many partitions an owner is asked about at once.
+const ASKED_AT_ONCE: usize = 1000;
+
+/// The offsets of partitions as their owners know them, in the order of `partitions`. Takes note of
+/// the epochs.
+pub(super) async fn offsets(
+    handlers: &Handlers,
+    partitions: &[TopicPartition],
+) -> Vec<Result<Offsets, ReadError>> {
+    let mut told: Vec<_> = partitions.iter().map(|p| Err(ReadError::NotOwner(*p))).collect();
+    let mut by_owner = BTreeMap::<NodeId, Vec<usize>>::new();
+    handlers.view.with(|snapshot| {
+        for (place, partition) in partitions.iter().enumerate() {
+            if let Some(owner) = snapshot.assigned(*partition) {
+                by_owner.entry(owner).or_default().push(place);
+            }
+        }
+    });
+    let asked = by_owner.into_iter().map(|(owner, places)| async move {
+        let Some(broker) = handlers.brokers.broker(owner) else { return Vec::new() };
+        let mut told = Vec::with_capacity(places.len());
+        for some in places.chunks(ASKED_AT_ONCE) {
+            let asked = some.iter().map(|place| partitions[*place]).collect();
+            told.extend(some.iter().copied().zip(broker.offsets(asked).await));
+        }
+        told
+    });
+    for (place, offsets) in join_all(asked).await.into_iter().flatten() {
+        if let Ok(offsets) = &offsets {
+            handlers.epochs.note(partitions[place], offsets.epoch);
+        }
+        told[place] = offsets;
+    }
+    told
+}
