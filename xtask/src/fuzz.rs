@@ -27,6 +27,11 @@ pub(crate) fn run(seconds: u32, targets: &[String]) -> Result<()> {
         bail!("no fuzz target {other}; there are {}", known.join(", "));
     }
     let cargo_fuzz = installed()?;
+    if !root().join("fuzz/corpus").is_dir() {
+        let mut seeds = command::cargo();
+        seeds.args(["run", "--quiet", "--manifest-path", "fuzz/Cargo.toml", "--example", "seeds"]);
+        command::run(&mut seeds).context("can't make the seeds that targets begin with")?;
+    }
     for target in if targets.is_empty() { &known } else { targets } {
         say(format!("fuzzing {target} for {seconds} s"));
         let mut fuzz = Command::new(&cargo_fuzz);
@@ -34,7 +39,7 @@ pub(crate) fn run(seconds: u32, targets: &[String]) -> Result<()> {
         fuzz.arg(format!("-max_total_time={seconds}"));
         fuzz.arg(format!("-rss_limit_mb={MEMORY_MIB}"));
         fuzz.arg(format!("-timeout={RUN_SECONDS}"));
-        fuzz.arg("-print_final_stats=1");
+        fuzz.args(["-print_final_stats=1", "-verbosity=0"]);
         command::run(&mut fuzz)
             .with_context(|| format!("{target} found an input: see fuzz/artifacts/{target}"))?;
     }

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::command::{self, in_path};
 
@@ -24,16 +24,7 @@ pub(super) fn ensure() -> Result<()> {
     if packages.is_empty() {
         return Ok(());
     }
-    if !in_path("apt-get") {
-        bail!("tests need {}, and there is no apt-get: install them", packages.join(" "));
-    }
-    command::run(privileged()?.args(["apt-get", "update"]))?;
-    command::run(
-        privileged()?
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .args(["apt-get", "install", "--yes", "--no-install-recommends"])
-            .args(&packages),
-    )?;
+    install(&packages)?;
     let still = missing(in_path);
     if !still.is_empty() {
         bail!("apt-get brought {} but they are not in PATH: add them", still.join(" "));
@@ -41,22 +32,36 @@ pub(super) fn ensure() -> Result<()> {
     Ok(())
 }
 
+/// Installs packages.
+pub(super) fn install(packages: &[&str]) -> Result<()> {
+    let list = packages.join(" ");
+    if !in_path("apt-get") {
+        bail!("tests need {list}, and there is no apt-get: install them");
+    }
+    let root =
+        privileges().with_context(|| format!("have `apt-get install {list}` run for you"))?;
+    command::run(Command::new(root).args(["apt-get", "update"]))?;
+    command::run(
+        Command::new(root)
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .args(["apt-get", "install", "--yes", "--no-install-recommends"])
+            .args(packages),
+    )
+}
+
 /// The packages whose program `has` does not find.
 fn missing(has: impl Fn(&str) -> bool) -> Vec<&'static str> {
     PROGRAMS.into_iter().filter(|(program, _)| !has(program)).map(|(_, package)| package).collect()
 }
 
-/// A command that runs its arguments as root.
-fn privileged() -> Result<Command> {
+/// The program that runs its arguments as root.
+fn privileges() -> Result<&'static str> {
     let user = command::output(Command::new("id").arg("-u"))?;
-    if user.trim() == "0" {
-        return Ok(Command::new("env"));
+    match user.trim() {
+        "0" => Ok("env"),
+        _ if in_path("sudo") => Ok("sudo"),
+        _ => bail!("not root, and there is no sudo"),
     }
-    if in_path("sudo") {
-        return Ok(Command::new("sudo"));
-    }
-    let packages = missing(in_path).join(" ");
-    bail!("not root and no sudo: have `apt-get install {packages}` run for you")
 }
 
 #[cfg(test)]

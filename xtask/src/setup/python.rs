@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use weir_test_cache::Artifact;
 
-use super::artifact;
+use super::{artifact, debian};
 use crate::command;
 
 const REQUIREMENTS: &str = include_str!("../../../tests/clients/python/requirements.txt");
@@ -18,8 +18,10 @@ pub(super) fn ensure() -> Result<()> {
         std::fs::remove_dir_all(&place)?;
     }
     artifact::ensure(Artifact::Python, REQUIREMENTS, |folder| {
-        command::run(Command::new("python3").args(["-m", "venv"]).arg(folder))
-            .context("python3 can't make a virtual environment: install python3-venv")?;
+        if command::output(Command::new("python3").args(["-c", "import ensurepip"])).is_err() {
+            debian::install(&["python3-venv"])?; // Debian's Python comes without.
+        }
+        command::run(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
         let requirements = folder.join("requirements.txt");
         std::fs::write(&requirements, REQUIREMENTS)?;
         command::run(
