@@ -23,11 +23,13 @@ use weir_protocol::{
 };
 
 use super::{
-    Answer, Handlers,
+    Answer, Handlers, Unanswered,
     admin::{self, Failure},
     describe_configs::source,
 };
 
+/// What the result of one topic, with all its configs, takes in memory and on the wire.
+const RESULT_BYTES: usize = 8 * 1024;
 /// How many topics of a request are created at the same time.
 const AT_ONCE: usize = 8;
 /// How many topics one Metadata request may bring into being; the rest have to be asked for again.
@@ -35,7 +37,11 @@ const BY_USE_MAX: usize = 100;
 /// How long a Metadata request waits for the topics that it has created.
 const BY_USE_WAIT: Duration = Duration::from_secs(5);
 
-pub(super) async fn handle(handlers: &Handlers, request: CreateTopicsRequest) -> Answer {
+pub(super) async fn handle(
+    handlers: &Handlers,
+    request: CreateTopicsRequest,
+) -> Result<Answer, Unanswered> {
+    let memory = handlers.room(request.topics.len(), RESULT_BYTES).await?;
     let deadline = admin::deadline(request.timeout_ms);
     let validate_only = request.validate_only;
     let (topics, repeated) = apart(request.topics, |topic| &topic.name);
@@ -50,7 +56,8 @@ pub(super) async fn handle(handlers: &Handlers, request: CreateTopicsRequest) ->
     let created: Vec<_> = created.collect();
     let mut topics: Vec<_> = stream::iter(created).buffered(AT_ONCE).collect().await;
     topics.extend(repeated.into_iter().map(|name| result(name, Err(twice()))));
-    Answer::of(CreateTopicsResponse { topics, ..CreateTopicsResponse::default() })
+    let body = CreateTopicsResponse { topics, ..CreateTopicsResponse::default() };
+    Ok(Answer { body: body.into(), memory })
 }
 
 /// What is named once, and the names of what is named more often: no answer to one of those would
@@ -145,8 +152,8 @@ fn configs(set: &BTreeMap<String, String>) -> Vec<CreatableTopicConfigs> {
     let shown = |config: &weir_meta::topic_config::ConfigDefinition| {
         let set = set.get(config.name);
         CreatableTopicConfigs {
-            name: config.name.into(),
-            value: Some(set.map_or(config.default, |value| value).into()),
+            name: ByteString::from_static(config.name),
+            value: Some(set.map_or(ByteString::from_static(config.default), |v| v.as_str().into())),
             read_only: false,
             config_source: if set.is_some() { source::TOPIC } else { source::DEFAULT },
             is_sensitive: false,

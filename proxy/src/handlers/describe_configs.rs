@@ -18,11 +18,17 @@ use weir_protocol::{
     },
 };
 
-use super::{Answer, Call, Handlers};
+use super::{Answer, Call, Handlers, Unanswered};
 use crate::{routing::Shown, settings::Settings};
 
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
+/// What the description of one resource takes in memory and on the wire.
+const RESOURCE_BYTES: usize = 10 * 1024;
+/// What its synonyms take.
+const SYNONYMS_BYTES: usize = 6 * 1024;
+/// What its documentation takes.
+const DOCUMENTATION_BYTES: usize = 6 * 1024;
 
 /// Where a value comes from, in Kafka's numbers.
 pub(super) mod source {
@@ -41,9 +47,24 @@ struct Extras {
     documentation: bool,
 }
 
+impl Extras {
+    fn resource_bytes(self) -> usize {
+        RESOURCE_BYTES
+            + if self.synonyms { SYNONYMS_BYTES } else { 0 }
+            + if self.documentation { DOCUMENTATION_BYTES } else { 0 }
+    }
+}
+
 type Refusal = (ErrorCode, String);
 
-pub(super) fn handle(handlers: &Handlers, call: &Call, request: DescribeConfigsRequest) -> Answer {
+pub(super) async fn handle(
+    handlers: &Handlers,
+    call: &Call,
+    request: DescribeConfigsRequest,
+) -> Result<Answer, Unanswered> {
+    let extras =
+        Extras { synonyms: request.include_synonyms, documentation: request.include_documentation };
+    let memory = handlers.room(request.resources.len(), extras.resource_bytes()).await?;
     let extras =
         Extras { synonyms: request.include_synonyms, documentation: request.include_documentation };
     let shown = handlers.shown(call);
@@ -60,7 +81,8 @@ pub(super) fn handle(handlers: &Handlers, call: &Call, request: DescribeConfigsR
         result(resource, configs)
     };
     let results = request.resources.into_iter().map(describe).collect();
-    Answer::of(DescribeConfigsResponse { results, ..DescribeConfigsResponse::default() })
+    let body = DescribeConfigsResponse { results, ..DescribeConfigsResponse::default() };
+    Ok(Answer { body: body.into(), memory })
 }
 
 fn result(
@@ -98,23 +120,25 @@ fn of_topic(
     extras: Extras,
 ) -> DescribeConfigsResourceResult {
     let set = set.get(config.name);
-    let from_topic = set.map(|value| synonym(config.name, value, source::TOPIC));
-    let from_default = config.synonym.map(|name| synonym(name, config.default, source::DEFAULT));
+    let default = ByteString::from_static(config.default);
+    let value = set.map_or(default.clone(), |value| value.as_str().into());
+    let from_topic = set.map(|_| synonym(config.name, value.clone(), source::TOPIC));
+    let from_default = config.synonym.map(|name| synonym(name, default, source::DEFAULT));
     let synonyms = from_topic.into_iter().chain(from_default);
     DescribeConfigsResourceResult {
-        name: config.name.into(),
-        value: Some(set.map_or(config.default, |value| value).into()),
+        name: ByteString::from_static(config.name),
+        value: Some(value),
         read_only: false,
         config_source: if set.is_some() { source::TOPIC } else { source::DEFAULT },
         is_sensitive: false,
         synonyms: if extras.synonyms { synonyms.collect() } else { Vec::new() },
         config_type: type_of(config.kind),
-        documentation: extras.documentation.then(|| config.documentation.into()),
+        documentation: extras.documentation.then(|| ByteString::from_static(config.documentation)),
     }
 }
 
-fn synonym(name: &str, value: &str, source: i8) -> DescribeConfigsSynonym {
-    DescribeConfigsSynonym { name: name.into(), value: Some(value.into()), source }
+fn synonym(name: &'static str, value: ByteString, source: i8) -> DescribeConfigsSynonym {
+    DescribeConfigsSynonym { name: ByteString::from_static(name), value: Some(value), source }
 }
 
 /// Kafka's numbers of types.
@@ -195,7 +219,7 @@ fn broker(
         ),
     ];
     configs.extend(TOPIC_CONFIGS.iter().filter_map(|config| {
-        let value = config.default.into();
+        let value = ByteString::from_static(config.default);
         let kind = type_of(config.kind);
         let name = config.synonym?;
         Some(of_broker(name, value, kind, source::DEFAULT, config.documentation, extras))
@@ -212,16 +236,19 @@ fn of_broker(
     documentation: &'static str,
     extras: Extras,
 ) -> DescribeConfigsResourceResult {
-    let synonyms =
-        if extras.synonyms { vec![synonym(name, &value, config_source)] } else { Vec::new() };
+    let synonyms = if extras.synonyms {
+        vec![synonym(name, value.clone(), config_source)]
+    } else {
+        Vec::new()
+    };
     DescribeConfigsResourceResult {
-        name: name.into(),
+        name: ByteString::from_static(name),
         value: Some(value),
         read_only: true,
         config_source,
         is_sensitive: false,
         synonyms,
         config_type,
-        documentation: extras.documentation.then(|| documentation.into()),
+        documentation: extras.documentation.then(|| ByteString::from_static(documentation)),
     }
 }

@@ -6,32 +6,40 @@ use weir_protocol::{
     messages::{FindCoordinatorRequest, FindCoordinatorResponse, find_coordinator::Coordinator},
 };
 
-use super::{Answer, Call, Handlers};
+use super::{Answer, Call, Handlers, Unanswered};
 use crate::routing::Shown;
 
 /// From this version on a request has many keys, and an answer for each.
 const MANY_KEYS: i16 = 4;
+/// What the answer to one key takes in memory and on the wire.
+const ANSWER_BYTES: usize = 256;
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
 
-pub(super) fn handle(handlers: &Handlers, call: &Call, request: FindCoordinatorRequest) -> Answer {
+pub(super) async fn handle(
+    handlers: &Handlers,
+    call: &Call,
+    request: FindCoordinatorRequest,
+) -> Result<Answer, Unanswered> {
     let shown = handlers.shown(call);
     let FindCoordinatorRequest { key, key_type, coordinator_keys } = request;
     if call.version >= MANY_KEYS {
+        let memory = handlers.room(coordinator_keys.len(), ANSWER_BYTES).await?;
         let keys = coordinator_keys.into_iter();
         let coordinators = keys.map(|key| find(&shown, key, key_type)).collect();
-        return Answer::of(FindCoordinatorResponse { coordinators, ..Default::default() });
+        let body = FindCoordinatorResponse { coordinators, ..Default::default() };
+        return Ok(Answer { body: body.into(), memory });
     }
     let Coordinator { node_id, host, port, error_code, error_message, .. } =
         find(&shown, key, key_type);
-    Answer::of(FindCoordinatorResponse {
+    Ok(Answer::of(FindCoordinatorResponse {
         error_code,
         error_message,
         node_id,
         host,
         port,
         ..FindCoordinatorResponse::default()
-    })
+    }))
 }
 
 fn find(shown: &Shown, key: ByteString, key_type: i8) -> Coordinator {

@@ -10,7 +10,9 @@ use weir_protocol::{
     ApiKey, Message, RequestBody,
     codec::Encoder,
     messages::{
-        FetchRequest, ListOffsetsRequest, ProduceRequest, RequestHeader,
+        DescribeConfigsRequest, FetchRequest, FindCoordinatorRequest, ListOffsetsRequest,
+        ProduceRequest, RequestHeader,
+        describe_configs::DescribeConfigsResource,
         fetch::FetchTopic,
         list_offsets::ListOffsetsTopic,
         produce::{PartitionProduceData, TopicProduceData},
@@ -146,6 +148,27 @@ fn every_api_is_answered_in_every_version_that_is_offered() {
             }
         }
     });
+}
+
+#[tokio::test]
+async fn a_few_bytes_cannot_ask_for_gigabytes() {
+    let fixture = Fixture::start(&[("orders", 1, 2)]).await;
+    let resource = DescribeConfigsResource {
+        resource_type: 2,
+        resource_name: "orders".into(),
+        configuration_keys: None,
+    };
+    let greedy = |count| DescribeConfigsRequest {
+        resources: vec![resource.clone(); count],
+        ..DescribeConfigsRequest::default()
+    };
+    let handlers = &fixture.handlers;
+    let reason = handlers.handle(&call(4), greedy(500_000).into()).await.err().unwrap();
+    assert!(reason.starts_with("the answer would take 5120000000 bytes"), "{reason}");
+    assert!(handlers.handle(&call(4), greedy(100).into()).await.is_ok());
+    let keys = vec!["k".into(); 2_000_000];
+    let greedy = FindCoordinatorRequest { coordinator_keys: keys, ..Default::default() };
+    assert!(handlers.handle(&call(6), greedy.into()).await.is_err());
 }
 
 proptest! {

@@ -18,7 +18,7 @@ use weir_protocol::{
     },
 };
 
-use super::{Answer, Call, Handlers, create_topics, operations};
+use super::{Answer, Call, Handlers, Unanswered, create_topics, operations};
 use crate::{
     cluster::{self, Proxy},
     routing::Shown,
@@ -28,8 +28,16 @@ use crate::{
 const EMPTY_IS_NONE: i16 = 1;
 /// From this version on topics can be asked for by id. Two versions before have the field already.
 const BY_TOPIC_ID: i16 = 12;
+/// What a topic takes in an answer, in memory and on the wire.
+const TOPIC_BYTES: usize = 256;
+/// What a partition takes.
+const PARTITION_BYTES: usize = 192;
 
-pub(super) async fn handle(handlers: &Handlers, call: &Call, request: MetadataRequest) -> Answer {
+pub(super) async fn handle(
+    handlers: &Handlers,
+    call: &Call,
+    request: MetadataRequest,
+) -> Result<Answer, Unanswered> {
     let shown = handlers.shown(call);
     let MetadataRequest { topics, allow_auto_topic_creation, .. } = request;
     let asked_operations = request.include_topic_authorized_operations;
@@ -40,15 +48,33 @@ pub(super) async fn handle(handlers: &Handlers, call: &Call, request: MetadataRe
         Some(topics) if topics.is_empty() && call.version < EMPTY_IS_NONE => view.all(),
         Some(topics) => view.named(topics, call.version, allow_auto_topic_creation).await,
     };
+    // A cluster is as large as it is: an answer beyond all memory has to wait for all of it.
+    let bytes = topics.iter().map(bytes).sum::<usize>();
+    let memory =
+        handlers.room(bytes.min(handlers.shared.settings.response_memory_bytes), 1).await?;
+    let topics = topics.into_iter().map(|found| view.answer(found, call.version)).collect();
     let cluster_operations = request.include_cluster_authorized_operations;
-    Answer::of(MetadataResponse {
+    let body = MetadataResponse {
         brokers: brokers(&shown),
         cluster_id: Some(handlers.cluster_id.clone()),
         controller_id: shown.controller().0 as i32,
         topics,
         cluster_authorized_operations: operations::asked(cluster_operations, operations::CLUSTER),
         ..MetadataResponse::default()
-    })
+    };
+    Ok(Answer { body: body.into(), memory })
+}
+
+/// A topic that was asked for, and what there is of it.
+struct Found {
+    asked: MetadataRequestTopic,
+    topic: Result<Arc<TopicView>, ErrorCode>,
+}
+
+/// What the answer for a topic takes in memory and on the wire.
+fn bytes(found: &Found) -> usize {
+    let partitions = found.topic.as_ref().map_or(0, |topic| topic.partitions as usize);
+    TOPIC_BYTES + partitions * PARTITION_BYTES
 }
 
 fn brokers(shown: &Shown) -> Vec<MetadataResponseBroker> {
@@ -70,8 +96,12 @@ struct View<'a> {
 }
 
 impl View<'_> {
-    fn all(&self) -> Vec<MetadataResponseTopic> {
-        self.snapshot.topics().map(|topic| self.topic(topic)).collect()
+    fn all(&self) -> Vec<Found> {
+        let found = |topic: &Arc<TopicView>| Found {
+            asked: MetadataRequestTopic::default(),
+            topic: Ok(Arc::clone(topic)),
+        };
+        self.snapshot.topics().map(found).collect()
     }
 
     /// What was asked for, each topic once.
@@ -80,25 +110,22 @@ impl View<'_> {
         topics: Vec<MetadataRequestTopic>,
         version: i16,
         may_create: bool,
-    ) -> Vec<MetadataResponseTopic> {
+    ) -> Vec<Found> {
         let may_create = may_create && self.handlers.shared.settings.auto_create_topics;
         let mut seen = HashSet::with_capacity(topics.len());
         let once =
             topics.into_iter().filter(|asked| seen.insert((asked.topic_id, asked.name.clone())));
-        let mut found: Vec<_> = once
-            .map(|asked| {
-                let found = self.find(&asked, version, may_create);
-                (asked, found)
-            })
-            .collect();
+        let find = |asked| Found { topic: self.find(&asked, version, may_create), asked };
+        let mut found: Vec<_> = once.map(find).collect();
         self.create(&mut found).await;
-        let answer =
-            |(asked, found): (MetadataRequestTopic, Result<Arc<TopicView>, ErrorCode>)| match found
-            {
-                Ok(topic) => self.topic(&topic),
-                Err(code) => missing(code, asked, version),
-            };
-        found.into_iter().map(answer).collect()
+        found
+    }
+
+    fn answer(&self, found: Found, version: i16) -> MetadataResponseTopic {
+        match found.topic {
+            Ok(topic) => self.topic(&topic),
+            Err(code) => missing(code, found.asked, version),
+        }
     }
 
     /// A topic by name or id; LEADER_NOT_AVAILABLE for one that is to be created.
@@ -126,20 +153,18 @@ impl View<'_> {
     }
 
     /// Creates what was not found and may be created.
-    async fn create(
-        &self,
-        found: &mut [(MetadataRequestTopic, Result<Arc<TopicView>, ErrorCode>)],
-    ) {
-        let to_create = |found: &Result<_, _>| *found == Err(ErrorCode::LEADER_NOT_AVAILABLE);
-        let names = found.iter().filter(|(_, found)| to_create(found));
-        let names: Vec<_> = names.filter_map(|(asked, _)| asked.name.clone()).collect();
+    async fn create(&self, found: &mut [Found]) {
+        let to_create =
+            |found: &Found| found.topic.as_ref().err() == Some(&ErrorCode::LEADER_NOT_AVAILABLE);
+        let names = found.iter().filter(|found| to_create(found));
+        let names: Vec<_> = names.filter_map(|found| found.asked.name.clone()).collect();
         if names.is_empty() {
             return;
         }
         create_topics::by_use(self.handlers, &names).await;
-        for (asked, found) in found.iter_mut().filter(|(_, found)| to_create(found)) {
-            let name = asked.name.as_deref().unwrap_or_default();
-            *found = create_topics::found(self.handlers, name);
+        for found in found.iter_mut().filter(|found| to_create(found)) {
+            let name = found.asked.name.as_deref().unwrap_or_default();
+            found.topic = create_topics::found(self.handlers, name);
         }
     }
 

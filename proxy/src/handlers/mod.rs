@@ -51,6 +51,8 @@ use crate::{
 /// Requests up to this size are decoded without asking for memory: there is one of them a
 /// connection, and connections are counted.
 const SMALL_REQUEST_BYTES: usize = 4096;
+/// Answers up to this size are made without asking for memory.
+const SMALL_ANSWER_BYTES: usize = 16 * 1024;
 /// What a decoded request usually takes for each byte of its frame; the codec's limit is four
 /// times that.
 const KEPT_BYTES_PER_FRAME_BYTE: usize = 4;
@@ -91,6 +93,9 @@ pub(crate) struct Answer {
     body: ResponseBody,
     memory: Reservation,
 }
+
+/// Why a request is not answered: its connection is closed.
+pub(crate) type Unanswered = String;
 
 impl Answer {
     #[cfg(test)]
@@ -144,9 +149,12 @@ impl Handlers {
         Some(self.tails.of(owner, &broker))
     }
 
-    /// `None` for what is not answered here.
-    pub(crate) async fn handle(&self, call: &Call, body: RequestBody) -> Option<Answer> {
-        Some(match body {
+    pub(crate) async fn handle(
+        &self,
+        call: &Call,
+        body: RequestBody,
+    ) -> Result<Answer, Unanswered> {
+        Ok(match body {
             RequestBody::Fetch(request) => fetch::handle(self, call, request).await,
             RequestBody::ApiVersions(request) => {
                 Answer::of(api_versions::handle(&request, call.version))
@@ -154,19 +162,24 @@ impl Handlers {
             RequestBody::SaslHandshake(_) => Answer::of(sasl::handshake()),
             RequestBody::SaslAuthenticate(_) => Answer::of(sasl::authenticate()),
             RequestBody::ListOffsets(request) => list_offsets::handle(self, call, request).await,
-            RequestBody::Metadata(request) => metadata::handle(self, call, request).await,
+            RequestBody::Metadata(request) => metadata::handle(self, call, request).await?,
             RequestBody::InitProducerId(request) => init_producer_id::handle(self, request).await,
-            RequestBody::DescribeConfigs(request) => describe_configs::handle(self, call, request),
+            RequestBody::DescribeConfigs(request) => {
+                describe_configs::handle(self, call, request).await?
+            }
             RequestBody::DescribeCluster(request) => describe_cluster::handle(self, call, &request),
-            RequestBody::FindCoordinator(request) => find_coordinator::handle(self, call, request),
-            RequestBody::CreateTopics(request) => create_topics::handle(self, request).await,
+            RequestBody::FindCoordinator(request) => {
+                find_coordinator::handle(self, call, request).await?
+            }
+            RequestBody::CreateTopics(request) => create_topics::handle(self, request).await?,
             RequestBody::CreatePartitions(request) => {
                 create_partitions::handle(self, request).await
             }
             RequestBody::DeleteTopics(request) => delete_topics::handle(self, call, request).await,
             body => {
-                let caller = groups::caller(call);
-                return groups::forward(&*self.coordinators, caller, body).await;
+                let (api, caller) = (body.api(), groups::caller(call));
+                let answer = groups::forward(&*self.coordinators, caller, body).await;
+                answer.ok_or_else(|| format!("{api} is not served"))?
             }
         })
     }
@@ -225,19 +238,38 @@ impl Handlers {
         };
         decoded.shrink_to(len * KEPT_BYTES_PER_FRAME_BYTE);
         let reply = match self.handle(&call, body).await {
-            Some(answer) => self.reply(back, answer),
-            None => Reply::Close(format!("{} is not served", back.api)),
+            Ok(answer) => self.reply(back, answer),
+            Err(reason) => Reply::Close(reason),
         };
         // Names in the request are slices of the frame.
         drop((memory, decoded));
         reply
     }
 
+    /// Memory for an answer of `parts` parts that a few bytes of request each can ask for.
+    async fn room(&self, parts: usize, bytes_a_part: usize) -> Result<Reservation, Unanswered> {
+        let bytes = parts.saturating_mul(bytes_a_part);
+        if bytes <= SMALL_ANSWER_BYTES {
+            return Ok(Reservation::none());
+        }
+        let total = self.shared.settings.response_memory_bytes;
+        if bytes > total {
+            return Err(format!(
+                "the answer would take {bytes} bytes, more than the {total} there are"
+            ));
+        }
+        Ok(self.shared.response_memory.reserve(bytes).await)
+    }
+
     fn reply(&self, back: Return, answer: Answer) -> Reply {
-        let Answer { body, memory } = answer;
+        let Answer { body, mut memory } = answer;
         errors::visit(&body, |code| self.shared.metrics.error(back.api, code));
         match back.encode(&body) {
-            Ok(parts) => Reply::Send(Response { parts, memory }),
+            Ok(parts) => {
+                // The structures that it was made of are gone by then.
+                memory.shrink_to(parts.len());
+                Reply::Send(Response { parts, memory })
+            }
             Err(error) => {
                 let Return { api, version, .. } = back;
                 tracing::error!(%api, version, %error, "an answer could not be encoded");
