@@ -82,6 +82,16 @@ impl Unclear {
         self.0.clone().map_or(error, Error::Store)
     }
 
+    /// The unclear write, if there was one.
+    pub(crate) fn error(&self) -> Option<Error> {
+        self.0.clone().map(Error::Store)
+    }
+
+    /// Whether the last write was unclear; forgets it, for a caller that repeats that very write.
+    pub(crate) fn take(&mut self) -> bool {
+        self.0.take().is_some()
+    }
+
     /// Runs `txn`. `None`: read and decide again.
     pub(crate) async fn commit(
         &mut self,

@@ -3,11 +3,15 @@
 //! - [`store`]: the key-value store with etcd's semantics, and its implementations.
 //! - [`model`]: the keys and values, and what may become of them.
 //! - [`Metadata`]: what roles read and change, by compare-and-swap.
+//! - [`views`]: what roles see of the cluster without asking the store.
+//! - [`controller`]: the elected role that changes which topics and assignments there are.
+//! - [`topic_config`]: the configs that topics have.
 //!
 //! This crate never touches the object store, never parses what clients send, and is never read on
 //! the produce or fetch path.
 
 mod cas;
+pub mod controller;
 mod error;
 mod metadata;
 pub mod model;

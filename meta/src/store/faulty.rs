@@ -1,8 +1,12 @@
 //! A store that fails on purpose: before the effect, after it, or late.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 
 use super::{
     Entry, Key, LeaseId, MetaStore, Page, Range, Revision, StoreError, Txn, TxnOutcome, Watch,
@@ -30,16 +34,20 @@ pub enum Fault {
     Lost,
     /// It takes effect after so long.
     Late(Duration),
+    /// Nobody can tell, and a transaction takes effect after so long all the same (or later: with
+    /// the next request after that). Others are lost.
+    Delayed(Duration),
 }
 
 /// Decides what goes wrong with the next request.
 type Plan = Arc<dyn Fn(Operation) -> Option<Fault> + Send + Sync>;
 
-/// A store that fails as planned.
+/// A store that fails as planned. Clones share what is delayed.
 #[derive(Clone)]
 pub struct Faulty {
     store: Arc<dyn MetaStore>,
     plan: Plan,
+    delayed: Arc<Mutex<Vec<(Instant, Txn)>>>,
 }
 
 impl Faulty {
@@ -48,7 +56,7 @@ impl Faulty {
         store: Arc<dyn MetaStore>,
         plan: impl Fn(Operation) -> Option<Fault> + Send + Sync + 'static,
     ) -> Self {
-        Self { store, plan: Arc::new(plan) }
+        Self { store, plan: Arc::new(plan), delayed: Arc::default() }
     }
 
     async fn run<T>(
@@ -56,20 +64,44 @@ impl Faulty {
         operation: Operation,
         effect: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
+        self.land_delayed().await;
+        let fault = (self.plan)(operation);
+        self.run_with(fault, effect).await
+    }
+
+    async fn run_with<T>(
+        &self,
+        fault: Option<Fault>,
+        effect: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
         let reason = || "a planned fault".to_owned();
-        match (self.plan)(operation) {
+        match fault {
             None => effect.await,
             Some(Fault::Before) => Err(StoreError::Unavailable { reason: reason() }),
             Some(Fault::After) => {
                 effect.await?;
                 Err(StoreError::Unclear { reason: reason() })
             }
-            Some(Fault::Lost) => Err(StoreError::Unclear { reason: reason() }),
+            Some(Fault::Lost | Fault::Delayed(_)) => Err(StoreError::Unclear { reason: reason() }),
             Some(Fault::Late(by)) => {
                 tokio::time::sleep(by).await;
                 effect.await
             }
         }
+    }
+
+    async fn land_delayed(&self) {
+        let now = Instant::now();
+        let due: Vec<Txn> =
+            self.lock().extract_if(.., |(at, _)| *at <= now).map(|(_, t)| t).collect();
+        for txn in due {
+            // Nobody waits for the answer.
+            let _ = self.store.txn(txn).await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(Instant, Txn)>> {
+        self.delayed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -88,7 +120,12 @@ impl MetaStore for Faulty {
     }
 
     async fn txn(&self, txn: Txn) -> Result<TxnOutcome, StoreError> {
-        self.run(Operation::Txn, self.store.txn(txn)).await
+        self.land_delayed().await;
+        let fault = (self.plan)(Operation::Txn);
+        if let Some(Fault::Delayed(by)) = fault {
+            self.lock().push((Instant::now() + by, txn.clone()));
+        }
+        self.run_with(fault, self.store.txn(txn)).await
     }
 
     async fn grant(&self, ttl: Duration) -> Result<LeaseId, StoreError> {

@@ -188,7 +188,8 @@ async fn check(actions: Vec<Action>, seed: u64) {
         0 => Some(Fault::Before),
         1 => Some(Fault::After),
         2 => Some(Fault::Lost),
-        n @ 3..6 => Some(Fault::Late(Duration::from_millis(n))),
+        3 => Some(Fault::Delayed(Duration::from_millis(random.next_u64() % 20))),
+        n @ 4..6 => Some(Fault::Late(Duration::from_millis(n))),
         _ => None,
     });
     let mut run = Run { metadata: Metadata::new(Arc::new(failing)), sessions: Vec::new() };

@@ -1,0 +1,146 @@
+//! The controller within this process.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use tokio::sync::{Notify, watch};
+use weir_ids::NodeId;
+use weir_runtime::{Runtime, Tasks};
+
+use super::{
+    AlterConfigs, Controller, CreatePartitions, CreateTopic, CreatedTopic, DeletedTopic, Error,
+    Loads, TopicRef, driver, election, election::Term, placement,
+};
+use crate::{Metadata, store::MetaStore, views::View};
+
+/// How many changes go on at once at most; two of one topic never do.
+const NAME_LOCKS: usize = 64;
+
+/// What topics get that don't say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// How many partitions.
+    pub default_partitions: u32,
+    /// What clients are told.
+    pub default_replication_factor: i16,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { default_partitions: 1, default_replication_factor: 1 }
+    }
+}
+
+/// A controller that may be elected. Clones share it.
+#[derive(Clone)]
+pub struct LocalController {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) metadata: Metadata,
+    pub(super) view: View,
+    pub(super) runtime: Runtime,
+    pub(super) node: NodeId,
+    pub(super) settings: Settings,
+    /// The term, while elected.
+    pub(super) term: watch::Sender<Option<Term>>,
+    /// Wakes the driver: there is something to finish.
+    pub(super) nudge: Notify,
+    loads: Mutex<Loads>,
+    names: Vec<tokio::sync::Mutex<()>>,
+}
+
+impl LocalController {
+    /// A controller on node `node` that stands for election, and works when elected, as `tasks`.
+    pub fn start(
+        metadata: Metadata,
+        view: View,
+        runtime: Runtime,
+        node: NodeId,
+        settings: Settings,
+        tasks: &Tasks,
+    ) -> Self {
+        let inner = Arc::new(Inner {
+            metadata,
+            view,
+            runtime,
+            node,
+            settings,
+            term: watch::Sender::new(None),
+            nudge: Notify::new(),
+            loads: Mutex::default(),
+            names: (0..NAME_LOCKS).map(|_| tokio::sync::Mutex::default()).collect(),
+        });
+        let (candidate, driving) = (Arc::clone(&inner), Arc::clone(&inner));
+        tasks.spawn("election", |stop| async move { election::run(&candidate, stop).await });
+        tasks.spawn("controller", |stop| async move { driver::run(&driving, stop).await });
+        Self { inner }
+    }
+
+    /// Waits until this controller is elected.
+    pub async fn elected(&self) {
+        // The sender lives as long as this.
+        let _ = self.inner.term.subscribe().wait_for(Option::is_some).await;
+    }
+
+    /// Whether this controller is elected, as far as it knows.
+    pub fn is_elected(&self) -> bool {
+        self.inner.term.borrow().is_some()
+    }
+}
+
+impl Inner {
+    pub(super) fn store(&self) -> &dyn MetaStore {
+        self.metadata.store()
+    }
+
+    /// Keeps other changes of topic `name` out as long as the guard is held.
+    pub(super) async fn lock_name(&self, name: &str) -> tokio::sync::MutexGuard<'_, ()> {
+        let mixed = name
+            .bytes()
+            .fold(0_usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(byte)));
+        self.names[mixed % NAME_LOCKS].lock().await
+    }
+
+    /// The live brokers with what each should own. What this controller has placed since it was
+    /// elected counts at once, before the view shows it.
+    pub(super) fn loads(&self) -> MutexGuard<'_, Loads> {
+        let now = self.view.now();
+        let alive = driver::alive(&now);
+        let mut loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
+        loads.retain(|node, _| alive.contains(node));
+        let joined: Vec<NodeId> =
+            alive.into_iter().filter(|node| !loads.contains_key(node)).collect();
+        if !joined.is_empty() {
+            let assigned = now.topics().filter_map(|topic| now.assignment(topic.id));
+            let joined = placement::loads(joined, assigned.map(|nodes| &nodes[..]));
+            loads.extend(joined);
+        }
+        loads
+    }
+
+    /// Forgets what was placed: it is counted anew from the view.
+    pub(super) fn forget_loads(&self) {
+        self.loads.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+#[async_trait]
+impl Controller for LocalController {
+    async fn create_topic(&self, topic: CreateTopic) -> Result<CreatedTopic, Error> {
+        self.inner.create_topic(topic).await
+    }
+
+    async fn delete_topic(&self, topic: TopicRef) -> Result<DeletedTopic, Error> {
+        self.inner.delete_topic(topic).await
+    }
+
+    async fn create_partitions(&self, wanted: CreatePartitions) -> Result<(), Error> {
+        self.inner.create_partitions(wanted).await
+    }
+
+    async fn alter_configs(&self, wanted: AlterConfigs) -> Result<(), Error> {
+        self.inner.alter_configs(wanted).await
+    }
+}

@@ -1,0 +1,193 @@
+//! The controller: the one elected process that changes which topics and assignments there are.
+//!
+//! [`Controller`] is what proxies and coordinators call: [`LocalController`] within a process, a
+//! client of its service elsewhere. Every process that may be elected runs a [`LocalController`];
+//! one of them is, and the others answer [`Error::NotController`].
+//!
+//! Every change is a transaction that compares the key of the election, so a controller that was
+//! replaced without noticing changes nothing. It never touches the object store, and nothing that
+//! it does is needed to produce or fetch: while nobody is elected, clients go on.
+//!
+//! - `election`: being elected, and knowing it.
+//! - `create`, `delete`, `configs`: what clients ask for.
+//! - `partitions`: making the keys of new partitions, in as many transactions as it takes.
+//! - `placement`: which node should own what; pure.
+//! - `driver`: what goes on by itself: finishing what was interrupted, removing what was deleted,
+//!   keeping the assignments even.
+
+mod configs;
+mod create;
+mod delete;
+mod driver;
+mod election;
+mod error;
+mod local;
+mod partitions;
+pub mod placement;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+pub use driver::DEAD_AFTER;
+pub use election::ELECTION_TTL;
+pub use error::Error;
+pub use local::{LocalController, Settings};
+use weir_ids::{NodeId, TopicId};
+
+use crate::store::Revision;
+
+/// The internal topic of consumer groups.
+pub const CONSUMER_OFFSETS_TOPIC: &str = "__consumer_offsets";
+
+/// The internal topic of transactions.
+pub const TRANSACTION_STATE_TOPIC: &str = "__transaction_state";
+
+/// Changes which topics there are. Shared as `Arc<dyn Controller>`.
+#[async_trait]
+pub trait Controller: Send + Sync {
+    /// Creates a topic. When this returns, the topic can be seen in the store; views follow.
+    ///
+    /// # Errors
+    /// [`Error`].
+    async fn create_topic(&self, topic: CreateTopic) -> Result<CreatedTopic, Error>;
+
+    /// Deletes a topic. When this returns, the topic is gone for clients and its name may be used
+    /// again; its records go in the background.
+    ///
+    /// # Errors
+    /// [`Error`].
+    async fn delete_topic(&self, topic: TopicRef) -> Result<DeletedTopic, Error>;
+
+    /// Raises a topic's partition count.
+    ///
+    /// # Errors
+    /// [`Error`].
+    async fn create_partitions(&self, wanted: CreatePartitions) -> Result<(), Error>;
+
+    /// Changes a topic's configs.
+    ///
+    /// # Errors
+    /// [`Error`].
+    async fn alter_configs(&self, wanted: AlterConfigs) -> Result<(), Error>;
+}
+
+/// A topic that is to be created.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct CreateTopic {
+    /// Its name.
+    pub name: String,
+    /// How many partitions; `None` or -1: the default.
+    pub partitions: Option<i32>,
+    /// From 1 to 3; `None` or -1: the default.
+    pub replication_factor: Option<i16>,
+    /// Which brokers a client wants for which partitions: checked for sense, then ignored.
+    pub assignments: Vec<ManualAssignment>,
+    /// The configs to set.
+    pub configs: BTreeMap<String, String>,
+    /// Whether it belongs to Weir itself. The internal topics of Kafka always do.
+    pub internal: bool,
+    /// Only say whether it could be created.
+    pub validate_only: bool,
+}
+
+/// The brokers that a client wants for a partition.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ManualAssignment {
+    /// The partition.
+    pub partition: i32,
+    /// The brokers.
+    pub brokers: Vec<i32>,
+}
+
+/// A topic that was created, or could be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CreatedTopic {
+    /// Its identity; [`TopicId::NIL`] if it was only validated.
+    pub id: TopicId,
+    /// How many partitions it has.
+    pub partitions: u32,
+    /// What clients are told.
+    pub replication_factor: i16,
+    /// The configs that were set.
+    pub configs: BTreeMap<String, String>,
+    /// From which revision of the store on it can be seen.
+    pub revision: Revision,
+}
+
+/// A topic that was deleted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DeletedTopic {
+    /// Its name.
+    pub name: String,
+    /// Its identity.
+    pub id: TopicId,
+}
+
+/// Names a topic.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum TopicRef {
+    /// By name.
+    Name(String),
+    /// By identity.
+    Id(TopicId),
+}
+
+/// A topic that is to have more partitions.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CreatePartitions {
+    /// The topic's name.
+    pub topic: String,
+    /// How many it is to have in all.
+    pub total: i32,
+    /// Which brokers a client wants for the new ones, in order: checked for sense, then ignored.
+    pub assignments: Option<Vec<Vec<i32>>>,
+    /// Only say whether it could be done.
+    pub validate_only: bool,
+}
+
+/// A change of a topic's configs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AlterConfigs {
+    /// The topic's name.
+    pub topic: String,
+    /// What to change.
+    pub change: ConfigsChange,
+    /// Only say whether it could be done.
+    pub validate_only: bool,
+}
+
+/// What to change in a topic's configs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ConfigsChange {
+    /// These configs, in order; the others stay.
+    Incremental(Vec<(String, ConfigOp)>),
+    /// These are set and no others.
+    Replace(BTreeMap<String, String>),
+}
+
+/// A change of one config.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ConfigOp {
+    /// Sets it.
+    Set(String),
+    /// Back to the default.
+    Delete,
+    /// Adds to a list.
+    Append(String),
+    /// Takes from a list.
+    Subtract(String),
+}
+
+impl std::fmt::Display for TopicRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            TopicRef::Name(name) => write!(f, "{name:?}"),
+            TopicRef::Id(id) => write!(f, "with id {id}"),
+        }
+    }
+}
+
+/// Nodes by how many partitions each should own.
+type Loads = BTreeMap<NodeId, u64>;

@@ -1,0 +1,187 @@
+//! Which node should own which partition. Pure, and the same for the same input.
+//!
+//! New partitions of a topic are spread evenly over the nodes, the rest going where least is. Moves
+//! even out the nodes' totals, to within one partition, and are as few as that allows: only what
+//! has no node left and what is above a node's share moves.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use weir_ids::{NodeId, PartitionIndex, TopicId, TopicPartition};
+
+/// A partition that should change its node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Move {
+    /// Which.
+    pub partition: TopicPartition,
+    /// Where it should be now.
+    pub from: NodeId,
+    /// Where it should be.
+    pub to: NodeId,
+}
+
+/// Nodes for `count` new partitions of a topic whose other partitions are at `existing`. `loads`
+/// has every eligible node with what it has in all, and is brought up to date. Empty if there is
+/// no node.
+pub fn place(loads: &mut BTreeMap<NodeId, u64>, existing: &[NodeId], count: u32) -> Vec<NodeId> {
+    let mut of_topic: BTreeMap<NodeId, u64> = BTreeMap::new();
+    for node in existing {
+        *of_topic.entry(*node).or_default() += 1;
+    }
+    // By what a node has of this topic, then by what it has in all.
+    let mut order: BTreeSet<(u64, u64, NodeId)> = loads
+        .iter()
+        .map(|(node, load)| (of_topic.get(node).copied().unwrap_or_default(), *load, *node))
+        .collect();
+    let mut placed = Vec::new();
+    for _ in 0..count {
+        let Some((of_topic, load, node)) = order.pop_first() else { return placed };
+        placed.push(node);
+        order.insert((of_topic + 1, load + 1, node));
+        loads.insert(node, load + 1);
+    }
+    placed
+}
+
+/// What each of `nodes` has in `assignments`.
+pub fn loads<'a>(
+    nodes: impl IntoIterator<Item = NodeId>,
+    assignments: impl IntoIterator<Item = &'a [NodeId]>,
+) -> BTreeMap<NodeId, u64> {
+    let mut loads: BTreeMap<NodeId, u64> = nodes.into_iter().map(|node| (node, 0)).collect();
+    for node in assignments.into_iter().flatten() {
+        if let Some(load) = loads.get_mut(node) {
+            *load += 1;
+        }
+    }
+    loads
+}
+
+/// The moves that even out `assignments` over `nodes`. None without nodes.
+pub fn rebalance(assignments: &[(TopicId, &[NodeId])], nodes: &BTreeSet<NodeId>) -> Vec<Move> {
+    let current = loads(nodes.iter().copied(), assignments.iter().map(|(_, nodes)| *nodes));
+    let partitions = assignments.iter().map(|(_, nodes)| nodes.len() as u64).sum();
+    let mut room = room(&current, partitions);
+    let mut moves = Vec::new();
+    for (topic, assigned) in assignments {
+        for (number, from) in assigned.iter().enumerate() {
+            if room.get(from).is_some_and(|room| *room >= 0) {
+                continue;
+            }
+            let Some(to) = roomiest(&room) else { continue };
+            if let Some(room) = room.get_mut(from) {
+                *room += 1;
+            }
+            *room.entry(to).or_default() -= 1;
+            let partition = TopicPartition::new(*topic, PartitionIndex(number as u32));
+            moves.push(Move { partition, from: *from, to });
+        }
+    }
+    moves
+}
+
+/// For each node how many partitions it lacks of its share, below 0: has too many. The shares
+/// differ by one at most; the larger ones go to the nodes that have most, so that less moves.
+fn room(current: &BTreeMap<NodeId, u64>, partitions: u64) -> BTreeMap<NodeId, i64> {
+    let nodes = current.len() as u64;
+    if nodes == 0 {
+        return BTreeMap::new();
+    }
+    let (share, rest) = (partitions / nodes, partitions % nodes);
+    let mut by_load: Vec<(NodeId, u64)> =
+        current.iter().map(|(node, load)| (*node, *load)).collect();
+    by_load.sort_by_key(|(node, load)| (std::cmp::Reverse(*load), *node));
+    let shares = (0..nodes).map(|place| share + u64::from(place < rest));
+    by_load
+        .into_iter()
+        .zip(shares)
+        .map(|((node, load), share)| (node, share as i64 - load as i64))
+        .collect()
+}
+
+fn roomiest(room: &BTreeMap<NodeId, i64>) -> Option<NodeId> {
+    let most = room.iter().max_by_key(|(node, room)| (**room, std::cmp::Reverse(**node)));
+    most.filter(|(_, room)| **room > 0).map(|(node, _)| *node)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn spread(of: &[NodeId], nodes: u32) -> u64 {
+        let loads = loads((0..nodes).map(NodeId), [of]);
+        loads.values().max().unwrap() - loads.values().min().unwrap()
+    }
+
+    #[test]
+    fn a_new_topic_is_spread_evenly_and_the_rest_goes_where_least_is() {
+        let mut loads = BTreeMap::from([(NodeId(1), 9), (NodeId(2), 0), (NodeId(3), 4)]);
+        let placed = place(&mut loads, &[], 4);
+        assert_eq!(placed, [2, 3, 1, 2].map(NodeId));
+        assert_eq!(loads.values().copied().collect::<Vec<_>>(), [10, 2, 5]);
+        assert_eq!(place(&mut loads, &placed, 2), [3, 1].map(NodeId));
+        assert_eq!(place(&mut BTreeMap::new(), &[], 2), []);
+    }
+
+    #[test]
+    fn nothing_moves_without_a_node_or_a_reason() {
+        let assigned = [1, 2, 1].map(NodeId);
+        let topic = TopicId::NIL;
+        assert_eq!(rebalance(&[(topic, &assigned)], &BTreeSet::new()), []);
+        assert_eq!(rebalance(&[(topic, &assigned)], &[1, 2].map(NodeId).into()), []);
+    }
+
+    fn cluster() -> impl Strategy<Value = (Vec<Vec<u32>>, u32)> {
+        let topics = prop::collection::vec(prop::collection::vec(0..8_u32, 0..30), 0..12);
+        (topics, 1..8_u32)
+    }
+
+    proptest! {
+        #[test]
+        fn placement_is_even(existing in prop::collection::vec(0..5_u32, 0..20), count in 0..60_u32) {
+            let existing: Vec<NodeId> = existing.into_iter().map(NodeId).collect();
+            let before = spread(&existing, 5);
+            let mut loads = loads((0..5).map(NodeId), [&existing[..]]);
+            let mut all = existing.clone();
+            all.extend(place(&mut loads, &existing, count));
+            prop_assert_eq!(all.len(), existing.len() + count as usize);
+            prop_assert!(spread(&all, 5) <= before.max(1), "more even, never less");
+            prop_assert!(u64::from(count) < before * 5 || spread(&all, 5) <= 1);
+        }
+
+        #[test]
+        fn moves_are_even_and_few((topics, nodes) in cluster()) {
+            let topics: Vec<Vec<NodeId>> =
+                topics.into_iter().map(|topic| topic.into_iter().map(NodeId).collect()).collect();
+            let named: Vec<(TopicId, &[NodeId])> = topics
+                .iter()
+                .enumerate()
+                .map(|(n, nodes)| (TopicId(uuid::Uuid::from_u128(n as u128)), &nodes[..]))
+                .collect();
+            let alive: BTreeSet<NodeId> = (0..nodes).map(NodeId).collect();
+            let moves = rebalance(&named, &alive);
+            let mut after = topics.clone();
+            for Move { partition, from, to } in &moves {
+                let topic = &mut after[partition.topic.0.as_u128() as usize];
+                let node = &mut topic[partition.partition.0 as usize];
+                prop_assert_eq!(*node, *from);
+                prop_assert!(from != to && alive.contains(to));
+                *node = *to;
+            }
+            let all: Vec<NodeId> = after.iter().flatten().copied().collect();
+            prop_assert!(all.iter().all(|node| alive.contains(node)));
+            prop_assert!(spread(&all, nodes) <= 1);
+            // No fewer can do: whatever is above a share that may be one larger for some.
+            let before = loads(alive.iter().copied(), topics.iter().map(|topic| &topic[..]));
+            let kept: u64 = room(&before, all.len() as u64)
+                .iter()
+                .map(|(node, room)| before[node].min((before[node] as i64 + room) as u64))
+                .sum();
+            prop_assert_eq!(moves.len() as u64, all.len() as u64 - kept);
+            let again: Vec<(TopicId, &[NodeId])> =
+                named.iter().zip(&after).map(|((id, _), nodes)| (*id, &nodes[..])).collect();
+            prop_assert_eq!(rebalance(&again, &alive), []);
+        }
+    }
+}
