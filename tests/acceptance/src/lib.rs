@@ -9,6 +9,7 @@ pub mod burst;
 pub mod chance;
 pub mod clients;
 pub mod damage;
+pub mod disk_full;
 pub mod durability;
 pub mod group;
 pub mod history;

@@ -8,6 +8,7 @@
 pub use weir_test_cache as cache;
 
 mod admin;
+pub mod http;
 mod kafka;
 mod ports;
 mod process;

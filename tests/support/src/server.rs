@@ -111,6 +111,12 @@ impl Server {
         &self.data
     }
 
+    /// The folder with its data as the server itself sees it, where it has a disk of its own.
+    pub fn own_data_dir(&self) -> PathBuf {
+        let root = PathBuf::from(format!("/proc/{}/root", self.process.id()));
+        root.join(self.data.strip_prefix("/").unwrap_or(&self.data))
+    }
+
     /// "weir" or "kafka".
     pub fn name(&self) -> &'static str {
         self.launch.name

@@ -15,13 +15,14 @@ pub struct Weir {
     data: Option<PathBuf>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    disk_mib: Option<u32>,
 }
 
 impl Weir {
     /// Weir from this binary; tests pass `env!("CARGO_BIN_EXE_weir")`.
     pub fn new(binary: impl AsRef<Path>) -> Self {
         let binary = binary.as_ref().to_path_buf();
-        Self { binary, data: None, arguments: Vec::new(), environment: Vec::new() }
+        Self { binary, data: None, arguments: Vec::new(), environment: Vec::new(), disk_mib: None }
     }
 
     /// On this data folder, which stays. Otherwise on a new one, which goes with the server.
@@ -42,6 +43,15 @@ impl Weir {
     #[must_use]
     pub fn setting(mut self, name: &str, value: impl ToString) -> Self {
         self.environment.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// On a disk of its own that holds so many MiB: its data folder is one that only it sees, in
+    /// memory and in a mount namespace, so that no right is needed and nothing is left behind. Tests
+    /// reach it by [`Server::own_data_dir`].
+    #[must_use]
+    pub fn own_disk(mut self, mib: u32) -> Self {
+        self.disk_mib = Some(mib);
         self
     }
 
@@ -72,9 +82,19 @@ impl Weir {
         arguments.extend(["--kafka".to_owned(), format!("127.0.0.1:{kafka_port}")]);
         arguments.extend(["--http".to_owned(), format!("127.0.0.1:{http_port}")]);
         arguments.extend(self.arguments);
+        let mut program = self.binary;
+        if let Some(mib) = self.disk_mib {
+            std::fs::create_dir_all(&data)?;
+            let mount = format!("mount -t tmpfs -o size={mib}m tmpfs '{}'", data.display());
+            let script = format!("{mount} && exec \"$@\"");
+            let wrapped = ["-rm", "sh", "-c", &script, "sh"].map(str::to_owned);
+            arguments.insert(0, program.display().to_string());
+            arguments.splice(0..0, wrapped);
+            program = "unshare".into();
+        }
         let launch = Launch {
             name: "weir",
-            program: self.binary,
+            program,
             arguments,
             environment: self.environment,
             readiness: Readiness::Line,
