@@ -27,7 +27,8 @@ use crate::{
     wire::{Cursor, Malformed, put_signed, put_varint},
 };
 
-const MAGIC: [u8; 8] = *b"WEIRCKP1";
+/// How a checkpoint begins.
+pub const MAGIC: [u8; 8] = *b"WEIRCKP1";
 const VERSION: u32 = 1;
 
 /// Why bytes are not a checkpoint.

@@ -13,7 +13,7 @@ mod codec;
 mod listing;
 
 pub use chain::{Chain, ChainError};
-pub use codec::{DecodeError, decode, encode};
+pub use codec::{DecodeError, MAGIC, decode, encode};
 pub use listing::{Listing, PastBatch, ProducerState, REMEMBERED_BATCHES};
 
 use weir_ids::{ClaimNumber, SessionId, Slot, TopicPartition};

@@ -68,13 +68,19 @@ impl Directory {
     /// # Errors
     /// When the body is not whole, of a newer format, or rotten.
     pub fn of_body(body: &[u8]) -> Result<Self, Error> {
-        let footer = Footer::decode(body)?;
-        if footer.body_len != body.len() as u64 {
-            return Err(Error::NotAnObject("its length is not what its footer says"));
-        }
+        let footer = footer_of(body)?;
         let end = body.len() - FOOTER_BYTES;
         let start = end - footer.directory_len as usize;
         Self::decode(&body[start..end], footer)
+    }
+
+    /// Where a whole body's directory is, whatever state it is in.
+    ///
+    /// # Errors
+    /// When the footer can't be read, so that nobody knows.
+    pub fn place(body: &[u8]) -> Result<ByteRange, Error> {
+        let footer = footer_of(body)?;
+        Ok(ByteRange { at: footer.directory_at, len: footer.directory_len })
     }
 
     /// The CRC32C of header and chunks that was computed when the body was written.
@@ -104,6 +110,14 @@ impl Directory {
             .map_err(|error| Error::Malformed { part: "directory", error })?;
         Ok(Self { chunks, footer })
     }
+}
+
+fn footer_of(body: &[u8]) -> Result<Footer, Error> {
+    let footer = Footer::decode(body)?;
+    if footer.body_len != body.len() as u64 {
+        return Err(Error::NotAnObject("its length is not what its footer says"));
+    }
+    Ok(footer)
 }
 
 /// Reads an index and holds it against what the directory or a reference says of its chunk.

@@ -12,7 +12,8 @@ use crate::wire::{Cursor, Malformed};
 pub const HEADER_BYTES: usize = 64;
 /// Bytes of the footer.
 pub const FOOTER_BYTES: usize = 36;
-const HEADER_MAGIC: [u8; 8] = *b"WEIROBJ1";
+/// How a body begins.
+pub const HEADER_MAGIC: [u8; 8] = *b"WEIROBJ1";
 const FOOTER_MAGIC: [u8; 4] = *b"WEIR";
 const VERSION: u32 = 1;
 

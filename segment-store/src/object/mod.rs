@@ -34,7 +34,7 @@ pub use batch_index::{BatchEntry, BatchFlags, ProducerMark};
 pub use build::{Body, Builder, ChunkSource};
 pub(crate) use directory::batches_of;
 pub use directory::{Chunk, Directory};
-pub use frame::{FOOTER_BYTES, HEADER_BYTES, Header, Kind};
+pub use frame::{FOOTER_BYTES, HEADER_BYTES, HEADER_MAGIC, Header, Kind};
 
 use weir_protocol::records::crc32c;
 

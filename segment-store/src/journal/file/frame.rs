@@ -21,12 +21,13 @@ use weir_protocol::records::crc32c;
 use crate::wire::{Cursor, Malformed};
 
 /// Bytes of the file header.
-pub(super) const FILE_HEADER_BYTES: usize = 128;
+pub const FILE_HEADER_BYTES: usize = 128;
 /// Bytes of a frame's header.
 pub(super) const FRAME_HEADER_BYTES: usize = 64;
 /// Frames begin at multiples of this.
 pub(super) const ALIGN: u64 = 64;
-const FILE_MAGIC: [u8; 8] = *b"WEIRWAL1";
+/// How a file of a write-ahead log begins.
+pub const FILE_MAGIC: [u8; 8] = *b"WEIRWAL1";
 /// How a frame begins.
 pub(super) const FRAME_MAGIC: [u8; 4] = *b"WFRM";
 const VERSION: u32 = 1;

@@ -30,7 +30,10 @@ use uuid::Uuid;
 use weir_ids::{SessionId, Slot};
 use weir_runtime::{Runtime, blocking};
 
-pub use frame::{FileHeader, FileHeaderError, FrameHeader, FrameKind, Identity, Position};
+pub use frame::{
+    FILE_HEADER_BYTES, FILE_MAGIC, FileHeader, FileHeaderError, FrameHeader, FrameKind, Identity,
+    Position,
+};
 pub use scan::{Frames, ScanError, scan_file};
 
 use super::{Error, Journal, Sealed, Writer};

@@ -78,8 +78,7 @@ impl Frames<'_> {
             return None;
         }
         let bad = |what: &str| Some(Err(ScanError { at, what: what.to_owned() }));
-        let place = Position { file: self.header.file, byte: at };
-        let Some(frame) = FrameHeader::decode(rest, self.header.identity.nonce, place) else {
+        let Some(frame) = self.header_at(at) else {
             return bad("no good frame header");
         };
         let Some(end) = frame.end(at).filter(|end| *end <= self.bytes.len() as u64) else {
@@ -100,6 +99,29 @@ impl Frames<'_> {
         Some(Ok((frame, origin, body)))
     }
 
+    /// A synced position above `bad` that a good frame at or behind it names, if there is one: then
+    /// those bytes were durable once and have rotted. Otherwise they are a torn tail, for all that
+    /// this file knows.
+    pub fn synced_beyond(&self, bad: &ScanError) -> Option<Position> {
+        let place = Position { file: self.header.file, byte: bad.at };
+        self.highest_synced_behind(bad.at).filter(|synced| *synced > place)
+    }
+
+    /// Where the body of the frame at `at` begins, and the body, if the frame's header is good;
+    /// its checksum is not compared. For finding out what is wrong with a frame that is refused.
+    pub fn suspect(&self, at: u64) -> Option<(u64, Bytes)> {
+        let frame = self.header_at(at)?;
+        frame.end(at).filter(|end| *end <= self.bytes.len() as u64)?;
+        let origin = at + FRAME_HEADER_BYTES as u64;
+        Some((origin, self.bytes.slice(origin as usize..(origin + frame.body_len) as usize)))
+    }
+
+    fn header_at(&self, at: u64) -> Option<FrameHeader> {
+        let bytes = self.bytes.get(usize::try_from(at).ok()?..)?;
+        let place = Position { file: self.header.file, byte: at };
+        FrameHeader::decode(bytes, self.header.identity.nonce, place)
+    }
+
     /// The highest synced position that any good frame header at or behind `from` names.
     fn highest_synced_behind(&self, from: u64) -> Option<Position> {
         let mut at = from.next_multiple_of(ALIGN);
@@ -109,9 +131,7 @@ impl Frames<'_> {
                 break;
             }
             if rest[..4] == FRAME_MAGIC {
-                let place = Position { file: self.header.file, byte: at };
-                let frame = FrameHeader::decode(rest, self.header.identity.nonce, place);
-                highest = highest.max(frame.map(|frame| frame.synced));
+                highest = highest.max(self.header_at(at).map(|frame| frame.synced));
             }
             at += ALIGN;
         }
@@ -171,8 +191,7 @@ fn walk(
             Ok(good) => good,
             Err(bad) => {
                 let place = Position { file, byte: bad.at };
-                let behind = frames.highest_synced_behind(bad.at);
-                refuse_synced(path, place, &bad.what, behind)?;
+                refuse_synced(path, place, &bad.what, frames.synced_beyond(&bad))?;
                 return Ok(Some((path.to_owned(), place, bad.what)));
             }
         };
