@@ -203,9 +203,7 @@ impl Inner {
         let id = topic.value.id;
         let Some(assignment) = self.metadata.assignment(id).await? else { return Ok(None) };
         let left = read::<Creation>(self.store(), &Creation::key(id)).await?;
-        if let Some(left) = left.filter(|left| left.value.to != total)
-            && !self.undo_creation(term, id, &left.value).await?
-        {
+        if left.is_some_and(|left| left.value.to != total) && !self.undo_creation(term, id).await? {
             return Ok(None);
         }
         let from = topic.value.partitions;

@@ -121,7 +121,7 @@ impl<'a> Driver<'a> {
         for (id, creation) in intents::<Creation>(inner, Creation::PREFIX, Creation::topic).await? {
             // Whoever is still at work on it holds the name.
             let _alone = inner.lock_name(&creation.name).await;
-            done &= inner.undo_creation(self.term, id, &creation).await?;
+            done &= inner.undo_creation(self.term, id).await?;
         }
         Ok(done)
     }

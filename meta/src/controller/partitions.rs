@@ -143,14 +143,10 @@ impl Inner {
 
     /// Removes what an interrupted creation has made. The caller keeps other changes of the topic
     /// out. `false`: something is left to do.
-    pub(super) async fn undo_creation(
-        &self,
-        term: Term,
-        id: TopicId,
-        creation: &Creation,
-    ) -> Result<bool, Error> {
+    pub(super) async fn undo_creation(&self, term: Term, id: TopicId) -> Result<bool, Error> {
         let key = Creation::key(id);
         let Some(found) = read::<Creation>(self.store(), &key).await? else { return Ok(true) };
+        let creation = found.value;
         // Touched, so that nothing delayed can land on it.
         let touch = Txn::new()
             .when(Compare::unchanged(key.clone(), found.revision))

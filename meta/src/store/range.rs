@@ -57,13 +57,29 @@ pub struct Page {
     pub revision: Revision,
 }
 
+/// How often a listing begins again because so much was written meanwhile that its revision is
+/// gone.
+const LIST_ATTEMPTS_MAX: u32 = 5;
+
 /// Every entry under `prefix` as of one revision, which is returned too: a watch from the next one
 /// misses nothing.
 ///
 /// # Errors
-/// Those of [`MetaStore::range`]; [`StoreError::Compacted`] when so much was written meanwhile
-/// that the revision of the first page is gone.
+/// Those of [`MetaStore::range`].
 pub async fn list(
+    store: &dyn MetaStore,
+    prefix: &str,
+) -> Result<(Vec<Entry>, Revision), StoreError> {
+    for _ in 1..LIST_ATTEMPTS_MAX {
+        match list_once(store, prefix).await {
+            Err(StoreError::Compacted { .. }) => {}
+            listed => return listed,
+        }
+    }
+    list_once(store, prefix).await
+}
+
+async fn list_once(
     store: &dyn MetaStore,
     prefix: &str,
 ) -> Result<(Vec<Entry>, Revision), StoreError> {
