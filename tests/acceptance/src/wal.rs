@@ -89,12 +89,13 @@ impl Frames {
         self.write(self.end(), &torn)
     }
 
-    /// Cuts the last frame in the middle of its body.
+    /// Cuts the file in the middle of the last body, as if the machine had stopped while that was
+    /// written. Frames without a body that follow it only say that it was synced.
     ///
     /// # Errors
     /// When the file can't be written.
     pub fn cut_last(&self) -> Result<()> {
-        let (start, end) = *self.frames.last().context("no frame")?;
+        let (start, end) = self.bodies().next_back().context("no frame with a body")?;
         let keep = FRAME_HEADER + (end - start - FRAME_HEADER) / 2;
         File::options().write(true).open(&self.path)?.set_len(start + keep)?;
         Ok(())
@@ -105,13 +106,18 @@ impl Frames {
     /// # Errors
     /// When there are too few frames to choose from.
     pub fn flip(&self, chance: &mut Chance) -> Result<()> {
-        let early = &self.frames[..self.frames.len() / 2];
-        ensure!(!early.is_empty(), "{} frames are too few", self.frames.len());
+        let bodies: Vec<(u64, u64)> = self.bodies().collect();
+        let early = &bodies[..bodies.len() / 2];
+        ensure!(!early.is_empty(), "{} frames are too few", bodies.len());
         let (start, end) = early[usize::try_from(chance.below(early.len() as u64))?];
-        ensure!(end > start + FRAME_HEADER, "a frame without body");
         let at = start + FRAME_HEADER + chance.below(end - start - FRAME_HEADER);
         let flipped = self.bytes[usize::try_from(at)?] ^ 0x10;
         self.write(at, &[flipped])
+    }
+
+    /// The frames with a body.
+    fn bodies(&self) -> impl DoubleEndedIterator<Item = (u64, u64)> {
+        self.frames.iter().copied().filter(|(start, end)| *end > start + FRAME_HEADER)
     }
 
     fn write(&self, at: u64, bytes: &[u8]) -> Result<()> {
@@ -156,7 +162,7 @@ mod tests {
         let folder = data.path().join("wal/1");
         fs::create_dir_all(&folder).unwrap();
         let path = folder.join("1.wal");
-        let bodies: [&[u8]; 3] = [&[1; 10], &[2; 100], &[3; 64]];
+        let bodies: [&[u8]; 4] = [&[1; 10], &[2; 100], &[3; 64], &[]];
         let mut bytes = vec![0; 128];
         bodies.iter().for_each(|body| bytes.extend(frame(body)));
         bytes.resize(8192, 0);
@@ -168,7 +174,7 @@ mod tests {
     fn frames_are_found() {
         let (data, _) = log();
         let frames = Frames::newest(data.path()).unwrap();
-        assert_eq!(frames.frames, [(128, 202), (256, 420), (448, 576)]);
+        assert_eq!(frames.frames, [(128, 202), (256, 420), (448, 576), (576, 640)]);
     }
 
     #[test]
@@ -178,8 +184,8 @@ mod tests {
             let before = fs::read(&path).unwrap();
             Frames::newest(data.path()).unwrap().tear(how, &mut Chance::new(1)).unwrap();
             let after = fs::read(&path).unwrap();
-            assert_eq!(before[..576], after[..576]);
-            assert_ne!(before[576..], after[576..]);
+            assert_eq!(before[..640], after[..640]);
+            assert_ne!(before[640..], after[640..]);
         }
     }
 
