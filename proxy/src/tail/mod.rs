@@ -21,7 +21,7 @@ use weir_broker::client::{BrokerClient, Isolation, Offsets, TailSource};
 use weir_ids::{NodeId, Offset, TopicPartition};
 use weir_runtime::{Stop, Tasks};
 
-use partitions::Partitions;
+use partitions::{Partitions, WaiterId};
 use signal::Signal;
 
 /// The news of every broker that somebody waits on.
@@ -110,7 +110,13 @@ impl Tail {
 /// One wait, on any number of partitions. Dropped, it is over.
 pub(crate) struct Wait {
     signal: Arc<Signal>,
-    on: Vec<(Arc<Tail>, Vec<Seen>)>,
+    on: Vec<WaitingOn>,
+}
+
+/// A wait's places at one broker.
+struct WaitingOn {
+    tail: Arc<Tail>,
+    waiters: Vec<(TopicPartition, WaiterId)>,
 }
 
 impl Wait {
@@ -121,17 +127,16 @@ impl Wait {
 
     /// Waits on these partitions too.
     pub(crate) fn on(&mut self, tail: &Arc<Tail>, seen: Vec<Seen>) {
-        let asks = {
+        let (waiters, asks) = {
             let mut partitions = tail.lock();
-            for seen in &seen {
-                partitions.enter(*seen, &self.signal);
-            }
-            partitions.has_asks()
+            let enter = |seen: Seen| (seen.partition, partitions.enter(seen, &self.signal));
+            let waiters = seen.into_iter().map(enter).collect();
+            (waiters, partitions.has_asks())
         };
+        self.on.push(WaitingOn { tail: Arc::clone(tail), waiters });
         if asks {
             tail.asked.notify_one();
         }
-        self.on.push((Arc::clone(tail), seen));
     }
 
     /// Resolves when enough has become visible, or something else makes it worth asking the broker.
@@ -142,11 +147,11 @@ impl Wait {
 
 impl Drop for Wait {
     fn drop(&mut self) {
-        for (tail, seen) in &self.on {
+        for WaitingOn { tail, waiters } in &self.on {
             let now = Instant::now();
             let mut partitions = tail.lock();
-            for seen in seen {
-                partitions.leave(seen.partition, &self.signal, now);
+            for (partition, waiter) in waiters {
+                partitions.leave(*partition, *waiter, now);
             }
             if partitions.has_asks() {
                 tail.asked.notify_one();

@@ -23,12 +23,17 @@ pub(super) struct Partitions {
     idle: usize,
     idle_max: usize,
     ended: bool,
+    next: WaiterId,
 }
+
+/// Names a waiter, so that one of a thousand is found among the others.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]
+pub(super) struct WaiterId(u64);
 
 #[derive(Default)]
 struct Entry {
     known: Option<Known>,
-    waiters: Vec<Waiter>,
+    waiters: BTreeMap<WaiterId, Waiter>,
     /// Since when nobody waits.
     idle_since: Option<Instant>,
 }
@@ -48,7 +53,14 @@ struct Waiter {
 
 impl Partitions {
     pub(super) fn new(idle_max: usize) -> Self {
-        Self { entries: BTreeMap::new(), asks: Vec::new(), idle: 0, idle_max, ended: false }
+        Self {
+            entries: BTreeMap::new(),
+            asks: Vec::new(),
+            idle: 0,
+            idle_max,
+            ended: false,
+            next: WaiterId::default(),
+        }
     }
 
     pub(super) fn offsets(&self, partition: TopicPartition) -> Option<Offsets> {
@@ -68,11 +80,12 @@ impl Partitions {
     }
 
     /// Adds a waiter.
-    pub(super) fn enter(&mut self, seen: Seen, signal: &Arc<Signal>) {
+    pub(super) fn enter(&mut self, seen: Seen, signal: &Arc<Signal>) -> WaiterId {
         let Seen { partition, visible, isolation } = seen;
+        self.next.0 += 1;
         if self.ended {
             signal.fire();
-            return;
+            return self.next;
         }
         let asks = &mut self.asks;
         let entry = self.entries.entry(partition).or_insert_with(|| {
@@ -85,13 +98,15 @@ impl Partitions {
         if entry.known.is_some_and(|known| known.offsets.visible(isolation) > visible) {
             signal.fire();
         }
-        entry.waiters.push(Waiter { signal: Arc::clone(signal), visible, isolation });
+        let waiter = Waiter { signal: Arc::clone(signal), visible, isolation };
+        entry.waiters.insert(self.next, waiter);
+        self.next
     }
 
     /// Takes a waiter out.
-    pub(super) fn leave(&mut self, partition: TopicPartition, signal: &Arc<Signal>, now: Instant) {
+    pub(super) fn leave(&mut self, partition: TopicPartition, waiter: WaiterId, now: Instant) {
         let Some(entry) = self.entries.get_mut(&partition) else { return };
-        entry.waiters.retain(|waiter| !Arc::ptr_eq(&waiter.signal, signal));
+        entry.waiters.remove(&waiter);
         if !entry.waiters.is_empty() || entry.idle_since.is_some() {
             return;
         }
@@ -121,7 +136,7 @@ impl Partitions {
         self.asks.clear();
         self.idle = 0;
         for entry in std::mem::take(&mut self.entries).into_values() {
-            entry.waiters.iter().for_each(|waiter| waiter.signal.fire());
+            entry.waiters.values().for_each(|waiter| waiter.signal.fire());
         }
     }
 
@@ -136,7 +151,7 @@ impl Partitions {
         if entry.known.is_some_and(|known| known.offsets.epoch > new.offsets.epoch) {
             return;
         }
-        for waiter in &entry.waiters {
+        for waiter in entry.waiters.values() {
             waiter.hear(entry.known, new);
         }
         entry.known = Some(new);
@@ -147,7 +162,7 @@ impl Partitions {
         if entry.idle_since.is_some() {
             self.idle -= 1;
         }
-        entry.waiters.iter().for_each(|waiter| waiter.signal.fire());
+        entry.waiters.values().for_each(|waiter| waiter.signal.fire());
     }
 
     fn drop_entry(&mut self, partition: TopicPartition) {
