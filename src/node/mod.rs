@@ -45,6 +45,7 @@ pub(crate) struct Running {
     tasks: Tasks,
     readiness: Readiness,
     proxy: Proxy,
+    coordinator: Coordinator,
     broker: Arc<Broker>,
     metadata: Embedded,
     http: std::net::SocketAddr,
@@ -100,7 +101,7 @@ impl Running {
             tasks: tasks.clone(),
             view,
             brokers,
-            coordinators: Arc::new(coordinator),
+            coordinators: Arc::new(coordinator.clone()),
             controller,
             reader,
             producer_ids: ProducerIds::new(metadata, tasks.clone()),
@@ -110,7 +111,16 @@ impl Running {
         let http = http::serve(&config.http.listen, router, &tasks).await?;
         readiness.set(true);
         tidy_up(&broker, &tasks);
-        Ok(Self { tasks, readiness, proxy, broker, metadata: embedded, http, _data: data })
+        Ok(Self {
+            tasks,
+            readiness,
+            proxy,
+            coordinator,
+            broker,
+            metadata: embedded,
+            http,
+            _data: data,
+        })
     }
 
     /// Where Kafka clients and HTTP clients are served.
@@ -128,7 +138,8 @@ impl Running {
     pub(crate) async fn shutdown(self) -> Result<()> {
         self.readiness.set(false);
         // Each part of the group reports the group's first error: that of a failed task first.
-        let proxy = self.proxy.shutdown().await;
+        // Together: a join that waits for other members must not hold up the proxy's drain.
+        let (proxy, ()) = tokio::join!(self.proxy.shutdown(), self.coordinator.shutdown());
         let broker = self.broker.shutdown().await;
         let rest = self.tasks.shutdown().await;
         self.metadata.close().await;
