@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures::future::join_all;
+use prometheus_client::registry::Registry;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 use weir_ids::{NodeId, Offset, SessionId, TopicId, TopicPartition};
@@ -22,6 +23,7 @@ use crate::{
     checkpoint::{CheckpointHandle, CheckpointSettings, Checkpointer, CheckpointerDeps},
     client::ReadError,
     local::LocalBroker,
+    metrics::Metrics,
     opening::{Assigned, OpenError, Opening, Outcome},
     partition::Claimed,
     recovery::{SessionError, Sessions},
@@ -85,6 +87,7 @@ pub struct Broker {
     shards: Arc<[ShardHandle]>,
     buffers: Arc<Buffers>,
     trouble: Trouble,
+    metrics: Metrics,
     wal: WalHandle,
     checkpoints: CheckpointHandle,
     opening: Mutex<Opening>,
@@ -116,7 +119,7 @@ impl Broker {
             deps.metadata.register_session(session, &deps.session, SESSION_TTL).await?;
         let (front, back) = (tasks.child(), tasks.child());
         let buffers = Arc::new(Buffers::new(settings.buffer_bytes));
-        let trouble = Trouble::new();
+        let (trouble, metrics) = (Trouble::new(), Metrics::default());
         let (wal, wal_inbox) = Wal::handle();
         let (checkpoints, checkpoint_inbox) = CheckpointHandle::new();
         let (shards, inboxes): (Vec<_>, Vec<_>) =
@@ -134,6 +137,8 @@ impl Broker {
             shards: Arc::clone(&shards),
             checkpoints: checkpoints.clone(),
             trouble: trouble.clone(),
+            buffers: Arc::clone(&buffers),
+            metrics: metrics.clone(),
             settings: GatherSettings::default(),
         };
         back.spawn_fallible("write-ahead log", |stop| log.run(wal_inbox, stop));
@@ -146,6 +151,7 @@ impl Broker {
             journal: Arc::clone(&deps.journal),
             shards: Arc::clone(&shards),
             trouble: trouble.clone(),
+            metrics: metrics.clone(),
             settings: CheckpointSettings::for_buffers(settings.buffer_bytes),
         });
         back.spawn_fallible("checkpoints", |stop| checkpointer.run(checkpoint_inbox, stop));
@@ -161,6 +167,7 @@ impl Broker {
             shards,
             buffers,
             trouble,
+            metrics,
             wal,
             checkpoints,
             opening,
@@ -172,6 +179,11 @@ impl Broker {
     /// The session, for those who want to know.
     pub fn session(&self) -> SessionId {
         self.session
+    }
+
+    /// Shows the broker's figures in `registry`.
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        self.metrics.register(registry);
     }
 
     /// The client of this broker within the process.
@@ -250,6 +262,8 @@ impl Broker {
         }
         let opened = self.shards.iter().zip(by_shard).map(|(shard, claimed)| shard.open(claimed));
         join_all(opened).await;
+        let open = results.iter().filter(|result| result.is_ok()).count();
+        self.metrics.partitions.inc_by(open as i64);
         self.checkpoints.settled(settled);
         self.on_shards(&failed, ShardHandle::close);
         results
@@ -269,6 +283,7 @@ impl Broker {
             }
         }
         self.on_shards(&ids, ShardHandle::close);
+        self.metrics.partitions.dec_by(updates.len() as i64);
         self.checkpoints.closed(ids);
         let results = self.deps.metadata.update_owned(self.session, &updates).await;
         results.into_iter().try_for_each(|result| match result {

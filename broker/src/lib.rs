@@ -11,6 +11,7 @@ mod buffers;
 mod checkpoint;
 pub mod client;
 mod local;
+mod metrics;
 mod opening;
 mod partition;
 mod recovery;

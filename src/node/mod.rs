@@ -81,6 +81,7 @@ impl Running {
             session,
         };
         let broker = Broker::start(deps, broker_settings(config), &tasks).await?;
+        broker.register_metrics(&mut registry);
         broker.follow(&view).await?;
         let shown = shown(config, bound.advertised());
         registration::keep(metadata.clone(), node, shown, &tasks).await?;

@@ -29,6 +29,7 @@ use super::{
     CheckpointInbox, CheckpointSettings, Message, claims::Claims, content, plan, triggers::Waiting,
 };
 use crate::{
+    metrics::Metrics,
     partition::Partition,
     shard::{DurableChunk, Gone, ShardHandle},
     trouble::{Source, Trouble},
@@ -45,6 +46,7 @@ pub(crate) struct CheckpointerDeps {
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) shards: Arc<[ShardHandle]>,
     pub(crate) trouble: Trouble,
+    pub(crate) metrics: Metrics,
     pub(crate) settings: CheckpointSettings,
 }
 
@@ -222,6 +224,7 @@ impl Checkpointer {
                 let pause = FIRST_RETRY.saturating_mul(1 << self.failures.min(8));
                 let jitter = self.deps.runtime.random_u64() % 100;
                 self.failures = self.failures.saturating_add(1);
+                self.deps.metrics.checkpoint_failures.inc();
                 self.retry_at =
                     Some(Instant::now() + pause.min(LONGEST_RETRY) + Duration::from_millis(jitter));
                 Ok(())
@@ -304,6 +307,7 @@ impl Checkpointer {
             let body = builder.finish();
             let name = ObjectName::Sorted { session: self.deps.session, number };
             self.deps.store.create(name, &body.parts).await?;
+            self.deps.metrics.sorted_bytes.inc_by(body.len);
             chunks.extend(body.chunks.into_iter().map(|chunk| (name, chunk)));
         }
         Ok(chunks)
@@ -386,6 +390,7 @@ impl Checkpointer {
         for (shard, lines) in self.deps.shards.iter().zip(by_shard) {
             shard.checkpointed(lines);
         }
+        self.deps.metrics.checkpoints.inc();
         tracing::debug!(number = self.number, is_full, "published a checkpoint");
         if is_full && old_full > 0 {
             self.drop_chain(old_full..=old_number).await;

@@ -17,8 +17,9 @@ use super::{
     gather::{Cut, Gather},
 };
 use crate::{
-    buffers::BATCH_BYTES,
+    buffers::{BATCH_BYTES, Buffers},
     checkpoint::CheckpointHandle,
+    metrics::Metrics,
     partition::Accepted,
     shard::{DurableChunk, ShardHandle},
     trouble::{Source, Trouble},
@@ -61,6 +62,8 @@ pub(crate) struct Wal {
     pub(crate) shards: Arc<[ShardHandle]>,
     pub(crate) checkpoints: CheckpointHandle,
     pub(crate) trouble: Trouble,
+    pub(crate) buffers: Arc<Buffers>,
+    pub(crate) metrics: Metrics,
     pub(crate) settings: GatherSettings,
 }
 
@@ -168,6 +171,7 @@ impl Task {
 
     fn handle_landed(&mut self, slot: DurableSlot) {
         self.gather.landed();
+        self.count(&slot);
         let mut by_shard: Vec<Vec<DurableChunk>> = vec![Vec::new(); self.wal.shards.len()];
         for (place, _) in slot.chunks.iter() {
             let shard = ShardHandle::of(&self.wal.shards, place.partition).0;
@@ -178,6 +182,17 @@ impl Task {
             self.wal.shards[shard].durable(chunks);
         }
         self.wal.checkpoints.durable(slot);
+    }
+
+    fn count(&self, slot: &DurableSlot) {
+        let metrics = &self.wal.metrics;
+        let entries = slot.chunks.iter().flat_map(|(_, chunk)| &chunk.entries);
+        let (batches, bytes) = entries
+            .fold((0, 0), |(batches, bytes), entry| (batches + 1, bytes + u64::from(entry.bytes)));
+        metrics.slots.inc();
+        metrics.batches.inc_by(batches);
+        metrics.slot_bytes.inc_by(bytes);
+        metrics.buffered_bytes.set(i64::try_from(self.wal.buffers.used()).unwrap_or(i64::MAX));
     }
 
     fn handle_trouble(&mut self, trouble: &mut watch::Receiver<Option<String>>) {

@@ -1,0 +1,50 @@
+//! What a broker shows of itself. Counters are bumped a slot or a checkpoint at a time, never a record.
+
+use prometheus_client::{
+    metrics::{counter::Counter, gauge::Gauge},
+    registry::{Registry, Unit},
+};
+
+/// The figures of one broker. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Metrics {
+    pub(crate) partitions: Gauge,
+    pub(crate) buffered_bytes: Gauge,
+    pub(crate) slots: Counter,
+    pub(crate) slot_bytes: Counter,
+    pub(crate) batches: Counter,
+    pub(crate) checkpoints: Counter,
+    pub(crate) checkpoint_failures: Counter,
+    pub(crate) sorted_bytes: Counter,
+}
+
+impl Metrics {
+    /// Shows them in `registry` under `weir_broker_`.
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("weir_broker");
+        registry.register("partitions", "Partitions that are open", self.partitions.clone());
+        registry.register_with_unit(
+            "buffered",
+            "Room that records take in memory",
+            Unit::Bytes,
+            self.buffered_bytes.clone(),
+        );
+        registry.register("wal_slots", "Slots made durable", self.slots.clone());
+        registry.register_with_unit(
+            "wal_records",
+            "Record batches made durable",
+            Unit::Bytes,
+            self.slot_bytes.clone(),
+        );
+        registry.register("wal_batches", "Record batches made durable", self.batches.clone());
+        registry.register("checkpoints", "Checkpoints published", self.checkpoints.clone());
+        let help = "Attempts at a checkpoint that failed and were begun again";
+        registry.register("checkpoint_failures", help, self.checkpoint_failures.clone());
+        registry.register_with_unit(
+            "sorted",
+            "Written to sorted objects by checkpoints",
+            Unit::Bytes,
+            self.sorted_bytes.clone(),
+        );
+    }
+}
