@@ -34,6 +34,7 @@ pub struct Burst {
 /// What a run came to.
 #[derive(Debug)]
 pub struct Report {
+    wanted: u64,
     written: usize,
     bytes: u64,
     took: Duration,
@@ -47,9 +48,10 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} records ({}) acknowledged in {:.1?}, {} read meanwhile, none lost; memory {} before, \
-             {} at most",
+            "{} of {} records ({}) acknowledged in {:.1?}, {} read meanwhile, none lost; memory {} \
+             before, {} at most",
             self.written,
+            self.wanted,
             mib(self.bytes),
             self.took,
             self.read_meanwhile,
@@ -91,7 +93,8 @@ impl Burst {
         ensure!(violations.is_empty(), "after a burst: {}", violations[0]);
         let peak_bytes = server.usage()?.peak_rss_bytes;
         let bytes = (written * self.value_bytes) as u64;
-        Ok(Report { written, bytes, took, read_meanwhile, before_bytes, peak_bytes })
+        let wanted = due(self.read_a_second * self.times, self.time);
+        Ok(Report { wanted, written, bytes, took, read_meanwhile, before_bytes, peak_bytes })
     }
 
     fn write(&self, server: &Server) -> Result<Writer> {
@@ -101,7 +104,10 @@ impl Burst {
         let deadline = Deadline::after(self.time);
         let watch = Stopwatch::start();
         while !deadline.has_passed() {
-            while writer.sent() < due(self.read_a_second * self.times, watch.elapsed()) {
+            // A server that holds writers back makes the burst smaller, not longer.
+            while !deadline.has_passed()
+                && writer.sent() < due(self.read_a_second * self.times, watch.elapsed())
+            {
                 writer.send()?;
             }
             wait::let_pass(TICK);
