@@ -27,7 +27,7 @@ pub(crate) fn run(seconds: u32, targets: &[String]) -> Result<()> {
         bail!("no fuzz target {other}; there are {}", known.join(", "));
     }
     let cargo_fuzz = installed()?;
-    if !root().join("fuzz/corpus").is_dir() {
+    if known.iter().any(|target| !root().join("fuzz/corpus").join(target).is_dir()) {
         let mut seeds = command::cargo();
         seeds.args(["run", "--quiet", "--manifest-path", "fuzz/Cargo.toml", "--example", "seeds"]);
         command::run(&mut seeds).context("can't make the seeds that targets begin with")?;

@@ -80,13 +80,13 @@ fn find_in_rust(path: &Path, text: &str) -> Vec<String> {
     // Unit tests are introduced by their subject, and run on paused time, where a timer only moves
     // the clock; those at the top run against real processes.
     let unit = path.iter().any(|part| part == "src");
-    let in_tests = path.iter().any(|part| part == "tests" || part == "tests.rs");
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let in_tests = path.iter().any(|part| part == "tests") || stem.ends_with("tests");
     let beside = unit && in_tests;
     if !beside && !text.starts_with("//!") {
         findings.push(format!("{shown}: does not open with //! and what it owns"));
     }
-    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    if stem.is_some_and(|stem| EMPTY_MODULES.contains(&stem.as_str())) {
+    if EMPTY_MODULES.contains(&stem.as_str()) {
         findings.push(format!("{shown}: the file's name says nothing about what it holds"));
     }
     let sleepless = path != Path::new(MAY_SLEEP);
