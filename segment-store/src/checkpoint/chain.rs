@@ -61,8 +61,8 @@ impl Chain {
             let fits = match before {
                 None => checkpoint.number == checkpoint.full,
                 Some((session, number, full)) => {
-                    (checkpoint.session, checkpoint.number, checkpoint.full)
-                        == (session, number + 1, full)
+                    (checkpoint.session, Some(checkpoint.number), checkpoint.full)
+                        == (session, number.checked_add(1), full)
                 }
             };
             if !fits {

@@ -53,7 +53,7 @@ fn checkpoint(number: u64, full: u64, lines: Vec<(TopicPartition, Line)>) -> Che
         session: SessionId(3),
         number,
         full,
-        covers_below: Slot(number * 10),
+        covers_below: Slot(number.saturating_mul(10)),
         adopted_through: ClaimNumber(number),
         partitions: lines,
     }
@@ -91,6 +91,10 @@ fn what_does_not_follow_is_refused() {
             vec![checkpoint(1, 1, vec![(partition(5), Line::Delta(listing(0..1, 1)))])],
         ),
         ("another chain", vec![full(), checkpoint(2, 2, vec![])]),
+        (
+            "one behind the last number",
+            vec![checkpoint(u64::MAX, u64::MAX, vec![]), checkpoint(0, u64::MAX, vec![])],
+        ),
     ] {
         assert!(Chain::add_up(broken).is_err(), "{what}");
     }

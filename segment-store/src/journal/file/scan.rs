@@ -89,6 +89,9 @@ impl Frames<'_> {
         if frame.slot != self.expected {
             return bad("the frame's slot does not follow the one before");
         }
+        if frame.slot == Slot(u64::MAX) {
+            return bad("no slot has the largest number: it stands for all of them");
+        }
         if crc32c(&body) != frame.body_crc {
             return bad("the frame's body fails its checksum");
         }

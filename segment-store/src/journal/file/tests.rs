@@ -205,6 +205,20 @@ async fn a_file_of_a_newer_version_or_another_cluster_is_refused() {
     assert!(error.to_string().contains("another cluster"), "{error}");
 }
 
+#[test]
+fn the_largest_number_is_no_slot() {
+    let identity = Identity { cluster: CLUSTER, session: SESSION, nonce: 7 };
+    let (first_slot, synced) = (Slot(u64::MAX), Position::default());
+    let mut file = FileHeader { identity, file: 1, first_slot, synced }.encode().to_vec();
+    let at = Position { file: 1, byte: file.len() as u64 };
+    let kind = FrameKind::Slot;
+    let frame = FrameHeader { kind, slot: first_slot, body_len: 0, synced, body_crc: 0 };
+    file.extend_from_slice(&frame.encode(identity.nonce, at));
+    let file = file.into();
+    let refused = scan_file(&file).unwrap().next().unwrap().unwrap_err();
+    assert_eq!((refused.at, refused.what.contains("no slot has")), (at.byte, true));
+}
+
 #[tokio::test]
 async fn a_last_file_that_was_being_made_holds_nothing() {
     let place = Place::new();
