@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -237,6 +237,9 @@ pub(crate) struct FakeBroker {
     tasks: Tasks,
     this: Weak<FakeBroker>,
     pub(crate) reads: AtomicUsize,
+    /// Its buffers are full for ever.
+    full: AtomicBool,
+    refusing: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -346,8 +349,14 @@ impl Log {
 
 impl FakeBroker {
     pub(crate) fn start(tasks: &Tasks) -> Arc<Self> {
-        let (state, reads) = (Mutex::default(), AtomicUsize::new(0));
-        Arc::new_cyclic(|this| Self { state, tasks: tasks.child(), this: this.clone(), reads })
+        Arc::new_cyclic(|this| Self {
+            state: Mutex::default(),
+            tasks: tasks.child(),
+            this: this.clone(),
+            reads: AtomicUsize::new(0),
+            full: AtomicBool::new(false),
+            refusing: AtomicUsize::new(0),
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -364,6 +373,16 @@ impl FakeBroker {
     /// Answers no append from now on.
     pub(crate) fn hold(&self) {
         self.state().holding = true;
+    }
+
+    /// Takes no append from now on: its buffers stay full.
+    pub(crate) fn take_nothing(&self) {
+        self.full.store(true, Ordering::Relaxed);
+    }
+
+    /// How many appends it does not take.
+    pub(crate) fn refusing(&self) -> usize {
+        self.refusing.load(Ordering::Relaxed)
     }
 
     /// Answers what was held, the last first if `backwards`.
@@ -471,6 +490,10 @@ impl State {
 #[async_trait]
 impl BrokerClient for FakeBroker {
     async fn append(&self, appends: Vec<Append>) -> Vec<Receipt> {
+        if self.full.load(Ordering::Relaxed) {
+            self.refusing.fetch_add(1, Ordering::Relaxed);
+            std::future::pending::<()>().await;
+        }
         let mut state = self.state();
         let append = |Append { partition, records, acks, .. }| {
             let (resolver, receipt) = receipt(partition);

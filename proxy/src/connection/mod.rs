@@ -28,7 +28,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::mpsc,
-    time::timeout,
+    time::sleep,
 };
 use weir_runtime::Stop;
 
@@ -133,25 +133,28 @@ pub(crate) async fn serve<S: Service>(
         }
     };
     let mut writing = pin!(writer.run(&mut queued));
+    let mut too_late = pin!(async {
+        stop.requested().await;
+        sleep(settings.drain).await;
+    });
     let end = {
         let mut reading = pin!(reading);
         tokio::select! {
             biased;
-            written = &mut writing => match written {
-                Ok(()) => return End::Drained,
-                Err(error) => return error.into(),
-            },
+            written = &mut writing => return written.map_or_else(End::from, |()| End::Drained),
             end = &mut reading => end,
+            // The reading half may be held up by a broker that takes nothing.
+            () = &mut too_late => return End::DrainTimedOut,
         }
     };
     if !matches!(end, End::Drained) {
         return end;
     }
     drop(queue);
-    match timeout(settings.drain, writing).await {
-        Ok(Ok(())) => End::Drained,
-        Ok(Err(error)) => error.into(),
-        Err(_) => End::DrainTimedOut,
+    tokio::select! {
+        biased;
+        written = writing => written.map_or_else(End::from, |()| End::Drained),
+        () = too_late => End::DrainTimedOut,
     }
 }
 

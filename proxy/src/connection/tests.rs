@@ -331,6 +331,23 @@ async fn draining_answers_what_is_pending_and_closes() {
 }
 
 #[tokio::test]
+async fn a_broker_that_takes_nothing_does_not_hold_up_the_end() {
+    let settings = Settings { drain: Duration::from_millis(20), ..Settings::default() };
+    let served = Served::start(settings).await;
+    served.fixture.broker.take_nothing();
+    let mut client = served.connect().await;
+    client.send(11, &produce(-1, 0, record())).await;
+    let taken = async {
+        while served.fixture.broker.refusing() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, taken).await.unwrap();
+    timeout(PATIENCE, served.proxy.shutdown()).await.unwrap().unwrap();
+    assert!(client.closed().await.is_empty());
+}
+
+#[tokio::test]
 async fn a_client_that_is_gone_leaves_no_wait_behind() {
     let served = Served::start(Settings::default()).await;
     let mut client = served.connect().await;

@@ -41,6 +41,9 @@ impl Placed {
 
     /// `leader`, then the best of every other zone, in the order of their scores, up to `count`.
     pub(super) fn replicas(self, proxies: &[Proxy], leader: NodeId, count: usize) -> Vec<NodeId> {
+        if count <= 1 || proxies.len() <= 1 {
+            return vec![leader];
+        }
         let home = proxies.iter().find(|proxy| proxy.node == leader);
         let mut ranked: Vec<_> = proxies.iter().collect();
         ranked.sort_by_key(|proxy| std::cmp::Reverse((self.score(proxy.node), proxy.node)));
