@@ -37,10 +37,14 @@ struct Served {
 
 impl Served {
     async fn start(settings: Settings) -> Self {
+        Self::listen(settings, "127.0.0.1:0").await
+    }
+
+    async fn listen(settings: Settings, listen: &str) -> Self {
         let fixture = Fixture::start(TOPICS).await;
         let listener = ListenerConfig {
             name: "test".into(),
-            listen: "127.0.0.1:0".into(),
+            listen: listen.into(),
             advertise: None,
             zone: String::new(),
         };
@@ -55,7 +59,8 @@ impl Served {
     }
 
     async fn connect(&self) -> Client {
-        let stream = TcpStream::connect(self.proxy.addresses()[0]).await.unwrap();
+        let port = self.proxy.addresses()[0].port();
+        let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         Client { stream, next_id: 1 }
     }
 }
@@ -345,6 +350,15 @@ async fn a_broker_that_takes_nothing_does_not_hold_up_the_end() {
     timeout(PATIENCE, taken).await.unwrap();
     timeout(PATIENCE, served.proxy.shutdown()).await.unwrap().unwrap();
     assert!(client.closed().await.is_empty());
+}
+
+#[tokio::test]
+async fn who_listens_everywhere_tells_each_client_what_it_has_found() {
+    let served = Served::listen(Settings::default(), "0.0.0.0:0").await;
+    let mut client = served.connect().await;
+    let all = MetadataRequest { topics: None, ..Default::default() };
+    let metadata = client.ask(12, &all).await;
+    assert_eq!(&*metadata.brokers[0].host, "127.0.0.1");
 }
 
 #[tokio::test]

@@ -1,6 +1,11 @@
 //! Accepting connections.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::net::{TcpListener, TcpStream};
 use weir_runtime::{Stop, Tasks};
@@ -54,6 +59,19 @@ impl Listener {
         &self.endpoint
     }
 
+    /// What the client of a connection is told. Where nothing was configured and every address is
+    /// listened on, it is the one that this client has found.
+    fn endpoint_of(&self, stream: &TcpStream) -> Arc<Endpoint> {
+        let any = self.endpoint.host.parse().is_ok_and(|host: IpAddr| host.is_unspecified());
+        match stream.local_addr() {
+            Ok(local) if any => {
+                let host = local.ip().to_canonical().to_string();
+                Arc::new(Endpoint { host, ..Endpoint::clone(&self.endpoint) })
+            }
+            _ => Arc::clone(&self.endpoint),
+        }
+    }
+
     /// Accepts connections until the group is asked to stop. Each is a task of the group.
     pub(crate) async fn run<S: Service>(
         self,
@@ -87,7 +105,7 @@ impl Listener {
                     continue;
                 }
             };
-            let peer = Peer { address, endpoint: Arc::clone(&self.endpoint) };
+            let peer = Peer { address, endpoint: self.endpoint_of(&stream) };
             let (service, shared) = (Arc::clone(&service), Arc::clone(&shared));
             tasks.spawn("connection", move |stop| async move {
                 shared.metrics.connections.inc();

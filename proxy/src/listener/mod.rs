@@ -15,8 +15,9 @@ pub struct ListenerConfig {
     pub name: String,
     /// `HOST:PORT` to listen on; port 0 takes any that is free.
     pub listen: String,
-    /// The host and port that clients are told to connect to. `None`: the host of `listen`, which
-    /// must then be one that clients can reach, and the port that was bound.
+    /// The host and port that clients are told to connect to. `None`: the host of `listen` and the
+    /// port that was bound; if that is every address, each client is told the one that it has found,
+    /// which does for a cluster of one node.
     pub advertise: Option<(String, u16)>,
     /// The zone that its clients are in: they are shown this zone's proxies.
     pub zone: String,
