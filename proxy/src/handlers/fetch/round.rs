@@ -83,8 +83,11 @@ pub(super) async fn run(handlers: &Handlers, plan: &mut Plan, deadline: Instant)
         let wave: Vec<_> = unread[wave].iter().map(limit).collect();
         read(handlers, plan, &wave, &mut allowance).await;
     }
-    fit(budget, &mut memory, plan.bytes()).await;
-    Round { memory, limited: allowance.limited }
+    let (granted, bytes) = (memory.bytes(), plan.bytes());
+    // About full, and smaller than the client allows: there may well be more.
+    let full = granted < wanted && bytes >= granted / 2;
+    fit(budget, &mut memory, bytes).await;
+    Round { memory, limited: allowance.limited || full }
 }
 
 /// Notes which partitions are known to have nothing behind the offset that was asked for.

@@ -368,6 +368,20 @@ async fn slow_consumers_share_a_bounded_memory() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_memory_cuts_short_does_not_wait_for_min_bytes() {
+    let settings = Settings { response_memory_bytes: 4 << 20, ..Settings::default() };
+    let fixture = Fixture::with(settings, TOPICS).await;
+    fixture.write(0, 10_000);
+    let mut request = waiting(&[(0, 0)], 60_000);
+    request.min_bytes = 1 << 20;
+    let began = Instant::now();
+    let answer = fixture.fetch(request).await;
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    let bytes = records(&answer[0]).len();
+    assert!((64 << 10..=128 << 10).contains(&bytes), "{bytes}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_memory_a_fetch_answers_without_records() {
     let fixture = Fixture::start(TOPICS).await;
     fixture.write(0, 3);
