@@ -89,11 +89,22 @@ pub(crate) fn run() -> Result<()> {
 
 fn serve(config: &Config, place: &Place) -> Result<()> {
     logging::start(&config.log)?;
+    raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("the async runtime can't be started")?;
     runtime.block_on(serve_until_told(config, place))
+}
+
+/// Every connection takes a file descriptor, and the usual soft limit is a thousand.
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, current = ?limit.current, "the limit of open files is not raised");
+    }
 }
 
 async fn serve_until_told(config: &Config, place: &Place) -> Result<()> {

@@ -1,6 +1,6 @@
 //! A node's configuration: what an operator may say, with defaults.
 //!
-//! Names are those of the file; the environment says `WEIR_SECTION__KEY`. Reading is [`load`]'s.
+//! Names are those of the file; the environment says `WEIR_SECTION__KEY`. Reading is `load`'s.
 
 mod load;
 

@@ -1,3 +1,5 @@
+//! Frames that arrive whole, in pieces, too slowly, too large.
+
 use futures::FutureExt;
 use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
 
