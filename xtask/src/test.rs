@@ -19,7 +19,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let watch = Stopwatch::start();
     setup::run(&[])?;
     // Built first, so that a broken build is not mistaken for a failed test.
-    command::run(command::cargo().args(["build", "--workspace", "--all-targets"]))?;
+    command::run(command::cargo().args(["test", "--workspace", "--no-run"]))?;
     let mut test = command::cargo();
     test.args(["test", "--workspace", "--no-fail-fast"]).args(arguments);
     let (counts, passed) = run_counting(&mut test)?;
