@@ -141,6 +141,8 @@ public final class Client {
                 if (offsets.isEmpty()) {
                     continue;
                 }
+                // A member that is killed behind the commit must have said what it read.
+                out.flush();
                 try {
                     consumer.commitSync(offsets);
                 } catch (RebalanceInProgressException moving) {

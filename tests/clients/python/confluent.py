@@ -85,6 +85,7 @@ def member(options):
         if not offsets:
             continue
         wanted = [TopicPartition(options.topic, number, at) for number, at in offsets.items()]
+        lines.flush()
         try:
             done = reader.commit(offsets=wanted, asynchronous=False)
         except KafkaException:

@@ -78,6 +78,7 @@ def member(options):
             offsets[partition] = OffsetAndMetadata(batch[-1].offset + 1, "", -1)
         if not offsets:
             continue
+        lines.flush()
         try:
             reader.commit(offsets)
         except KafkaError:

@@ -27,6 +27,11 @@ def show(value, flush=False):
         sys.stdout.flush()
 
 
+def flush():
+    """Before a commit: a member that is killed behind it must have said what it read."""
+    sys.stdout.flush()
+
+
 def show_record(partition, offset, key, value, headers, timestamp):
     shown = [[name, hexed(data)] for name, data in headers or ()]
     show({"p": partition, "o": offset, "k": hexed(key), "v": hexed(value), "h": shown, "t": timestamp})
