@@ -86,6 +86,7 @@ def member(options):
             continue
         wanted = [TopicPartition(options.topic, number, at) for number, at in offsets.items()]
         lines.flush()
+        sys.stdout.flush()  # What is committed has been told, however this ends.
         try:
             done = reader.commit(offsets=wanted, asynchronous=False)
         except KafkaException:
