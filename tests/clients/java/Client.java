@@ -143,7 +143,6 @@ public final class Client {
                 }
                 // A member that is killed behind the commit must have said what it read.
                 out.flush();
-                out.flush(); // What is committed has been told, however this ends.
                 try {
                     consumer.commitSync(offsets);
                 } catch (RebalanceInProgressException moving) {

@@ -86,7 +86,6 @@ def member(options):
             continue
         wanted = [TopicPartition(options.topic, number, at) for number, at in offsets.items()]
         lines.flush()
-        sys.stdout.flush()  # What is committed has been told, however this ends.
         try:
             done = reader.commit(offsets=wanted, asynchronous=False)
         except KafkaException:

@@ -79,7 +79,6 @@ def member(options):
         if not offsets:
             continue
         lines.flush()
-        sys.stdout.flush()  # What is committed has been told, however this ends.
         try:
             reader.commit(offsets)
         except KafkaError:
