@@ -20,6 +20,11 @@ pub struct Store {
     local: Option<Arc<PathBuf>>,
 }
 
+/// Up to which size a piece is copied to be written together with its neighbours.
+const SMALL_PIECE_BYTES: usize = 16 << 10;
+/// How much of that is written at once.
+const GATHERED_BYTES: usize = 256 << 10;
+
 /// What went wrong with the store.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
@@ -76,9 +81,7 @@ impl Store {
     /// attempt of the same caller left.
     pub async fn create(&self, name: ObjectName, parts: &[Part]) -> Result<(), StoreError> {
         let text = name.to_string();
-        let mut pieces = Vec::with_capacity(parts.len() * 2);
-        parts.iter().for_each(|part| part.pieces(|piece| pieces.push(piece.clone())));
-        let payload: PutPayload = pieces.into_iter().collect();
+        let payload: PutPayload = gather(parts).into_iter().collect();
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         let put = self.objects.put_opts(&StorePath::from(text.as_str()), payload, options).await;
         put.map(drop).map_err(|error| failed(&text, &error))
@@ -140,6 +143,32 @@ impl Store {
     }
 }
 
+/// The pieces of `parts` in order, runs of small ones copied together: local stores make a system call
+/// a piece, and for a few hundred bytes the call costs more than the copy.
+fn gather(parts: &[Part]) -> Vec<Bytes> {
+    let (mut pieces, mut small) = (Vec::new(), BytesMut::new());
+    let mut take = |piece: &Bytes| {
+        let is_small = piece.len() <= SMALL_PIECE_BYTES;
+        let has_room = piece.len() <= small.capacity() - small.len();
+        if !(small.is_empty() || is_small && has_room) {
+            pieces.push(small.split().freeze());
+        }
+        if !is_small {
+            pieces.push(piece.clone());
+            return;
+        }
+        if !has_room {
+            small = BytesMut::with_capacity(GATHERED_BYTES);
+        }
+        small.extend_from_slice(piece);
+    };
+    parts.iter().for_each(|part| part.pieces(&mut take));
+    if !small.is_empty() {
+        pieces.push(small.freeze());
+    }
+    pieces
+}
+
 fn read_file(path: &std::path::Path, range: ByteRange) -> std::io::Result<Bytes> {
     use std::os::unix::fs::FileExt;
     let file = std::fs::File::open(path)?;
@@ -174,4 +203,25 @@ fn is_no_space(error: &(dyn std::error::Error + 'static)) -> bool {
         kind == std::io::ErrorKind::StorageFull || kind == std::io::ErrorKind::QuotaExceeded
     });
     full || error.source().is_some_and(is_no_space)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_pieces_are_written_together_and_large_ones_as_they_are() {
+        let large = Bytes::from(vec![7; SMALL_PIECE_BYTES + 1]);
+        let mut parts = vec![Part::Bytes(Bytes::from_static(b"")); 2];
+        parts.extend((0..100_u8).map(|byte| Part::Bytes(Bytes::from(vec![byte; 4 << 10]))));
+        parts.push(Part::Bytes(large.clone()));
+        parts.push(Part::Bytes(Bytes::from_static(b"end")));
+        let pieces = gather(&parts);
+        let lens: Vec<usize> = pieces.iter().map(Bytes::len).collect();
+        assert_eq!(lens, [256 << 10, 144 << 10, large.len(), 3]);
+        assert_eq!(pieces[2].as_ptr(), large.as_ptr());
+        let mut whole = Vec::new();
+        parts.iter().for_each(|part| part.pieces(|piece| whole.extend_from_slice(piece)));
+        assert_eq!(pieces.concat(), whole);
+    }
 }
