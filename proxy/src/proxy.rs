@@ -138,7 +138,7 @@ impl BoundProxy {
             controller,
             reader,
             producer_ids,
-            tails: Tails::new(supporting.clone(), settings.idle_subscriptions_max),
+            tails: Tails::new(serving.clone(), settings.idle_subscriptions_max),
             epochs: Epochs::default(),
             lagging_reads: Semaphore::new(settings.lagging_reads_max),
             time_lookups: Semaphore::new(1),

@@ -10,13 +10,15 @@
 
 mod clock;
 mod random;
+mod stop;
 mod tasks;
 
 use std::sync::Arc;
 
 pub use clock::{Clock, SystemClock};
 pub use random::{Random, Seeded, SystemRandom};
-pub use tasks::{Stop, TaskError, Tasks};
+pub use stop::Stop;
+pub use tasks::{TaskError, Tasks};
 use weir_ids::Timestamp;
 
 /// Where a component gets the time of day and random numbers from. Cheap to clone.

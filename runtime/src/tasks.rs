@@ -6,7 +6,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
+
+use crate::stop::{Stop, Switch};
 
 /// A group of background tasks with one owner. Clones share the group; [`Tasks::child`] makes a part
 /// of it that can end earlier. An error in any part stops the whole.
@@ -15,25 +17,9 @@ pub struct Tasks {
     tracker: TaskTracker,
     /// Those of the groups that this is a part of: they wait for its tasks too.
     above: Vec<TaskTracker>,
-    stop: CancellationToken,
-    whole: CancellationToken,
+    stop: Switch,
+    whole: Switch,
     first_error: Arc<Mutex<Option<TaskError>>>,
-}
-
-/// Tells a task that it should finish.
-#[derive(Clone)]
-pub struct Stop(CancellationToken);
-
-impl Stop {
-    /// Resolves when the group is asked to stop.
-    pub async fn requested(&self) {
-        self.0.cancelled().await;
-    }
-
-    /// Whether the group has been asked to stop.
-    pub fn is_requested(&self) -> bool {
-        self.0.is_cancelled()
-    }
 }
 
 /// The first error that ended a task of a group.
@@ -55,7 +41,7 @@ impl Default for Tasks {
 impl Tasks {
     /// An empty group.
     pub fn new() -> Self {
-        let stop = CancellationToken::new();
+        let stop = Switch::default();
         let (tracker, first_error) = (TaskTracker::new(), Arc::default());
         Self { tracker, above: Vec::new(), whole: stop.clone(), stop, first_error }
     }
@@ -69,7 +55,7 @@ impl Tasks {
         Self {
             tracker: TaskTracker::new(),
             above,
-            stop: self.stop.child_token(),
+            stop: self.stop.child(),
             whole: self.whole.clone(),
             first_error: Arc::clone(&self.first_error),
         }
@@ -81,7 +67,7 @@ impl Tasks {
         F: Future<Output = ()> + Send + 'static,
     {
         let tracked: Vec<_> = self.above.iter().map(TaskTracker::token).collect();
-        let running = self.tracker.track_future(task(Stop(self.stop.clone())));
+        let running = self.tracker.track_future(task(self.stop()));
         #[expect(clippy::disallowed_methods, reason = "the one place that is allowed to")]
         tokio::spawn(async move {
             running.await;
@@ -95,25 +81,25 @@ impl Tasks {
         F: Future<Output = Result<(), E>> + Send + 'static,
         E: Display + Send + 'static,
     {
-        let running = task(Stop(self.stop.clone()));
+        let running = task(self.stop());
         let (whole, first_error) = (self.whole.clone(), Arc::clone(&self.first_error));
         self.spawn(name, move |_| async move {
             if let Err(error) = running.await {
                 let error = TaskError { task: name.to_owned(), message: error.to_string() };
                 first_error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                whole.cancel();
+                whole.request();
             }
         });
     }
 
     /// The group's own view of [`Stop`].
     pub fn stop(&self) -> Stop {
-        Stop(self.stop.clone())
+        self.stop.to_stop()
     }
 
     /// Asks every task to finish.
     pub fn request_stop(&self) {
-        self.stop.cancel();
+        self.stop.request();
     }
 
     /// Asks every task to finish, waits for all of them, and reports the first error.

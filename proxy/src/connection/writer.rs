@@ -151,9 +151,13 @@ impl Outgoing {
         self.memory.absorb(response.memory);
     }
 
-    /// One vectored write; gives back the memory of what the socket has taken.
+    /// One write, vectored if there are several pieces; gives back the memory of what the socket
+    /// has taken.
     async fn write_some(&mut self, io: &mut (impl AsyncWrite + Unpin)) -> io::Result<usize> {
         let written = std::future::poll_fn(|cx| {
+            if let ([piece], []) = self.pieces.as_slices() {
+                return Pin::new(&mut *io).poll_write(cx, piece);
+            }
             let mut slices = [IoSlice::new(&[]); PIECES_A_WRITE];
             let count = self.pieces.len().min(PIECES_A_WRITE);
             for (slice, piece) in slices.iter_mut().zip(&self.pieces) {

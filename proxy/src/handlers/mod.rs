@@ -154,8 +154,15 @@ impl Handlers {
         call: &Call,
         body: RequestBody,
     ) -> Result<Answer, Unanswered> {
+        match body {
+            RequestBody::Fetch(request) => Ok(fetch::handle(self, call, request).await),
+            // Fetches wait by the thousand, and should not hold room for what they are not.
+            body => Box::pin(self.handle_other(call, body)).await,
+        }
+    }
+
+    async fn handle_other(&self, call: &Call, body: RequestBody) -> Result<Answer, Unanswered> {
         Ok(match body {
-            RequestBody::Fetch(request) => fetch::handle(self, call, request).await,
             RequestBody::ApiVersions(request) => {
                 Answer::of(api_versions::handle(&request, call.version))
             }

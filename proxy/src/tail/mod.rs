@@ -32,7 +32,7 @@ pub(crate) struct Tails {
 }
 
 impl Tails {
-    /// `idle_max`: how many partitions without a waiter may stay subscribed, a broker.
+    /// `tasks`: when they are to stop, every wait is over, and nobody waits any more. `idle_max`: how many partitions without a waiter may stay subscribed, a broker.
     pub(crate) fn new(tasks: Tasks, idle_max: usize) -> Self {
         Self { by_node: Mutex::default(), tasks, idle_max }
     }
@@ -137,6 +137,11 @@ impl Wait {
         if asks {
             tail.asked.notify_one();
         }
+    }
+
+    /// Whether any of its partitions has changed since, in a way that concerns the fetch.
+    pub(crate) fn has_heard(&self) -> bool {
+        self.signal.has_heard()
     }
 
     /// Resolves when enough has become visible, or something else makes it worth asking the broker.

@@ -19,7 +19,7 @@ use weir_protocol::{
 };
 
 use self::{
-    plan::{Found, Partition, Plan},
+    plan::{Partition, Plan},
     round::Round,
 };
 use super::{Answer, Call, Handlers};
@@ -40,7 +40,9 @@ pub(super) async fn handle(handlers: &Handlers, call: &Call, request: FetchReque
     let mut round = round::run(handlers, &mut plan, deadline).await;
     while !(is_enough(&plan, &round, deadline) || handlers.stop.is_requested()) {
         drop(std::mem::replace(&mut round, Round::nothing()));
-        wait(handlers, &mut plan, deadline).await;
+        if let News::None = wait(handlers, &mut plan, deadline).await {
+            break;
+        }
         round = round::run(handlers, &mut plan, deadline).await;
     }
     handlers.shared.metrics.fetch_seconds.observe(began.elapsed().as_secs_f64());
@@ -56,14 +58,27 @@ fn is_enough(plan: &Plan, round: &Round, deadline: Instant) -> bool {
         || Instant::now() >= deadline
 }
 
-/// Waits until enough may be there, or the time is over. What was found is dropped: it is read
-/// again with what comes, and costs no memory meanwhile.
-async fn wait(handlers: &Handlers, plan: &mut Plan, deadline: Instant) {
+/// What a wait came to.
+enum News {
+    /// The time is over and every partition is where it was: what was found still holds.
+    None,
+    /// All partitions are to be read again.
+    Some,
+}
+
+/// Waits until enough may be there, or the time is over. Records that were found are dropped: they
+/// are read again with what comes, and cost no memory meanwhile.
+async fn wait(handlers: &Handlers, plan: &mut Plan, deadline: Instant) -> News {
     let missing = plan.min_bytes - plan.bytes();
     let mut wait = Wait::for_bytes(missing as u64);
     let isolation = plan.isolation;
+    // Whether nothing was found and news of all partitions will be heard.
+    let mut complete = plan.bytes() == 0;
     for (owner, places) in &plan.by_owner {
-        let Some(tail) = handlers.tail(*owner) else { continue };
+        let Some(tail) = handlers.tail(*owner) else {
+            complete = false;
+            continue;
+        };
         let seen = places.iter().filter_map(|place| {
             let Partition { found, target, .. } = &plan.partitions[*place];
             let visible = found.offsets()?.visible(isolation);
@@ -71,16 +86,23 @@ async fn wait(handlers: &Handlers, plan: &mut Plan, deadline: Instant) {
         });
         wait.on(&tail, seen.collect());
     }
-    for partition in plan.partitions.iter_mut().filter(|partition| partition.target.is_some()) {
-        partition.found = Found::Unread;
+    if !complete {
+        plan.forget();
     }
+    let due = Box::pin(tokio::time::sleep_until(deadline));
     let _counted = Counted::one_more(&handlers.shared.metrics.fetches_waiting);
     tokio::select! {
         biased;
         () = wait.reached() => {}
-        () = handlers.stop.requested() => {}
-        () = tokio::time::sleep_until(deadline) => {}
+        // Where news comes from, the stop does too.
+        () = handlers.stop.requested(), if !complete => {}
+        () = due => {}
     }
+    if complete && !wait.has_heard() {
+        return News::None;
+    }
+    plan.forget();
+    News::Some
 }
 
 /// Counts a wait, also when it is given up.

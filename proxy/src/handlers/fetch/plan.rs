@@ -130,6 +130,13 @@ impl Plan {
         self.partitions.is_empty() || self.partitions.iter().any(failed)
     }
 
+    /// Forgets what was found, so that it is read again.
+    pub(super) fn forget(&mut self) {
+        for partition in self.partitions.iter_mut().filter(|it| it.target.is_some()) {
+            partition.found = Found::Unread;
+        }
+    }
+
     fn group_by_owner(&mut self) {
         let mut by_owner = BTreeMap::<NodeId, Vec<usize>>::new();
         for (place, partition) in self.partitions.iter().enumerate() {

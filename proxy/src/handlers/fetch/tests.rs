@@ -289,6 +289,21 @@ async fn waits_for_min_bytes_over_all_partitions_together() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_came_meanwhile_is_given_at_the_deadline_though_it_is_not_enough() {
+    let fixture = Fixture::start(TOPICS).await;
+    let mut request = waiting(&[(0, 0), (1, 0)], 2_000);
+    request.min_bytes = 100 << 20;
+    fixture.fetch(request.clone()).await; // From now on news of both is heard.
+    let writing = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        fixture.write(0, 1);
+    };
+    let (answer, ()) = tokio::join!(fixture.fetch(request), writing);
+    assert_eq!(records(&answer[0]), fixture.broker.log(at(1, 0))[0].1);
+    assert_eq!(answer[0].high_watermark, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_new_owner_or_epoch_ends_the_wait() {
     let fixture = Fixture::start(TOPICS).await;
     let began = Instant::now();
