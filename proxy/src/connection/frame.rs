@@ -35,6 +35,8 @@ use crate::{
 const FIRST_PART_BYTES: usize = 256 * 1024;
 /// How much is read at once where a frame may begin.
 const AHEAD_BYTES: usize = 1024;
+/// How much room for that an idle connection keeps: enough for the usual fetch or heartbeat.
+const AHEAD_BYTES_KEPT: usize = 128;
 /// The size in front of a frame.
 const SIZE_BYTES: usize = 4;
 /// The shortest frame that can be a request: key, version, correlation id.
@@ -116,7 +118,7 @@ pub(crate) enum Error {
 /// The reading half of a connection.
 pub(super) struct FrameReader<'a, R> {
     io: R,
-    /// What was read and belongs to the frames to come. Holds no memory while it is empty.
+    /// What was read and belongs to the frames to come.
     ahead: Vec<u8>,
     memory: &'a FrameMemory,
     settings: &'a Settings,
@@ -213,10 +215,9 @@ impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
     fn take_ahead(&mut self, body: &mut Vec<u8>, size: usize) {
         let end = self.ahead.len().min(SIZE_BYTES + size);
         body.extend_from_slice(&self.ahead[SIZE_BYTES..end]);
-        if end == self.ahead.len() {
-            self.ahead = Vec::new();
-        } else {
-            self.ahead.drain(..end);
+        self.ahead.drain(..end);
+        if self.ahead.is_empty() {
+            self.ahead.shrink_to(AHEAD_BYTES_KEPT);
         }
     }
 

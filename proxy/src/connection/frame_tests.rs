@@ -77,7 +77,7 @@ async fn frames_that_come_together_or_in_bits_are_told_apart() {
             }
         };
         tokio::join!(sending, reading);
-        assert_eq!(reader.ahead.capacity(), 0, "an idle connection holds no memory");
+        assert!(reader.ahead.capacity() <= AHEAD_BYTES_KEPT, "an idle connection holds little");
     }
 }
 

@@ -31,6 +31,9 @@ const GATHERED_BYTES: usize = 64 * 1024;
 /// How many pieces one system call takes; the system's own limit is 1,024.
 const PIECES_A_WRITE: usize = 256;
 
+/// For how many pieces a connection keeps room.
+const PIECES_KEPT: usize = 4;
+
 /// Why no further answer goes out.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -186,7 +189,7 @@ impl Outgoing {
         self.memory.shrink_to(self.bytes);
         if self.bytes == 0 {
             // An idle connection keeps no room for its largest answer.
-            self.pieces = VecDeque::new();
+            self.pieces.shrink_to(PIECES_KEPT);
         }
     }
 }

@@ -59,6 +59,16 @@ pub(crate) struct Tail {
     asked: Notify,
 }
 
+/// What is known of a broker's partitions. Nobody else can look as long as this lives.
+pub(crate) struct Known<'a>(MutexGuard<'a, Partitions>);
+
+impl Known<'_> {
+    /// A partition's offsets at some moment not long ago, if somebody waits, or waited, for it.
+    pub(crate) fn offsets(&self, partition: TopicPartition) -> Option<Offsets> {
+        self.0.offsets(partition)
+    }
+}
+
 /// What a waiting fetch has seen of a partition.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen {
@@ -69,14 +79,9 @@ pub(crate) struct Seen {
 }
 
 impl Tail {
-    /// What is known of partitions: their offsets at some moment not long ago, if somebody waits,
-    /// or waited, for them.
-    pub(crate) fn known(
-        &self,
-        partitions: impl Iterator<Item = TopicPartition>,
-    ) -> Vec<Option<Offsets>> {
-        let known = self.lock();
-        partitions.map(|partition| known.offsets(partition)).collect()
+    /// What is known of partitions.
+    pub(crate) fn known(&self) -> Known<'_> {
+        Known(self.lock())
     }
 
     fn lock(&self) -> MutexGuard<'_, Partitions> {
@@ -126,11 +131,11 @@ impl Wait {
     }
 
     /// Waits on these partitions too.
-    pub(crate) fn on(&mut self, tail: &Arc<Tail>, seen: Vec<Seen>) {
+    pub(crate) fn on(&mut self, tail: &Arc<Tail>, seen: impl Iterator<Item = Seen>) {
         let (waiters, asks) = {
             let mut partitions = tail.lock();
             let enter = |seen: Seen| (seen.partition, partitions.enter(seen, &self.signal));
-            let waiters = seen.into_iter().map(enter).collect();
+            let waiters = seen.map(enter).collect();
             (waiters, partitions.has_asks())
         };
         self.on.push(WaitingOn { tail: Arc::clone(tail), waiters });

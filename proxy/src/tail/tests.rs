@@ -29,12 +29,12 @@ impl Script {
 
     fn wait(&self, bytes: u64, seen: &[Seen]) -> Wait {
         let mut wait = Wait::for_bytes(bytes);
-        wait.on(&self.tail, seen.to_vec());
+        wait.on(&self.tail, seen.iter().copied());
         wait
     }
 
     fn known(&self, partition: u32) -> Option<Offsets> {
-        self.tail.known(std::iter::once(at(partition)))[0]
+        self.tail.known().offsets(at(partition))
     }
 
     /// Sends news and lets it arrive.
@@ -119,7 +119,7 @@ async fn an_epoch_a_loss_and_an_end_wake_too_but_old_news_does_not() {
     assert!(is_reached(&wait));
     drop(wait);
     let mut late = Wait::for_bytes(1);
-    late.on(&script.tail, vec![seen(0, 5)]);
+    late.on(&script.tail, std::iter::once(seen(0, 5)));
     assert!(is_reached(&late), "nobody waits on a broker that is gone");
     script.tasks.shutdown().await.unwrap();
 }

@@ -74,17 +74,20 @@ async fn wait(handlers: &Handlers, plan: &mut Plan, deadline: Instant) -> News {
     let isolation = plan.isolation;
     // Whether nothing was found and news of all partitions will be heard.
     let mut complete = plan.bytes() == 0;
-    for (owner, places) in &plan.by_owner {
-        let Some(tail) = handlers.tail(*owner) else {
+    let (by_owner, partitions) = plan.by_owner();
+    for (owner, places) in by_owner {
+        let Some(tail) = handlers.tail(owner) else {
             complete = false;
             continue;
         };
-        let seen = places.iter().filter_map(|place| {
-            let Partition { found, target, .. } = &plan.partitions[*place];
-            let visible = found.offsets()?.visible(isolation);
-            Some(Seen { partition: target.as_ref()?.partition, visible, isolation })
-        });
-        wait.on(&tail, seen.collect());
+        wait.on(
+            &tail,
+            places.filter_map(|place| {
+                let Partition { found, target, .. } = &partitions[place];
+                let visible = found.offsets()?.visible(isolation);
+                Some(Seen { partition: target.as_ref()?.partition, visible, isolation })
+            }),
+        );
     }
     if !complete {
         plan.forget();

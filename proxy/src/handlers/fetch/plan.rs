@@ -1,6 +1,6 @@
 //! What a Fetch request asks for, held against the cluster. No I/O.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytestring::ByteString;
 use weir_broker::client::{Isolation, Offsets};
@@ -33,8 +33,8 @@ pub(super) struct Plan {
     /// The topics, each with the end of its partitions in `partitions`.
     pub(super) topics: Vec<(ByteString, TopicId, usize)>,
     pub(super) partitions: Vec<Partition>,
-    /// The owners, and the places in `partitions` of what each owns.
-    pub(super) by_owner: Vec<(NodeId, Vec<usize>)>,
+    /// Who owns what: places in `partitions`, those of one owner side by side.
+    owned: Vec<(NodeId, usize)>,
 }
 
 /// A partition that was asked for.
@@ -103,7 +103,7 @@ impl Plan {
             zstd: version >= KNOWS_ZSTD,
             topics: Vec::with_capacity(request.topics.len()),
             partitions: Vec::with_capacity(request.topics.iter().map(|t| t.partitions.len()).sum()),
-            by_owner: Vec::new(),
+            owned: Vec::new(),
         };
         for FetchTopic { topic: name, topic_id, partitions } in request.topics {
             let (topic, missing) = if version >= BY_TOPIC_ID {
@@ -115,7 +115,10 @@ impl Plan {
             plan.partitions.extend(partitions.into_iter().map(find));
             plan.topics.push((name, topic_id, plan.partitions.len()));
         }
-        plan.group_by_owner();
+        let owners = plan.partitions.iter().enumerate();
+        plan.owned
+            .extend(owners.filter_map(|(place, it)| Some((it.target.as_ref()?.owner, place))));
+        plan.owned.sort();
         plan
     }
 
@@ -137,14 +140,13 @@ impl Plan {
         }
     }
 
-    fn group_by_owner(&mut self) {
-        let mut by_owner = BTreeMap::<NodeId, Vec<usize>>::new();
-        for (place, partition) in self.partitions.iter().enumerate() {
-            if let Some(target) = &partition.target {
-                by_owner.entry(target.owner).or_default().push(place);
-            }
-        }
-        self.by_owner = by_owner.into_iter().collect();
+    /// The owners, and for each the places of what it owns, beside the partitions.
+    pub(super) fn by_owner(
+        &mut self,
+    ) -> (impl Iterator<Item = (NodeId, impl Iterator<Item = usize>)>, &mut [Partition]) {
+        let runs = self.owned.chunk_by(|(one, _), (other, _)| one == other);
+        let by_owner = runs.map(|run| (run[0].0, run.iter().map(|(_, place)| *place)));
+        (by_owner, &mut self.partitions)
     }
 }
 

@@ -92,16 +92,18 @@ pub(super) async fn run(handlers: &Handlers, plan: &mut Plan, deadline: Instant)
 
 /// Notes which partitions are known to have nothing behind the offset that was asked for.
 fn skip_known_ends(handlers: &Handlers, plan: &mut Plan) {
-    let Plan { partitions, by_owner, isolation, .. } = plan;
+    let isolation = plan.isolation;
+    let (by_owner, partitions) = plan.by_owner();
     for (owner, places) in by_owner {
-        let Some(tail) = handlers.tail(*owner) else { continue };
-        let targets: Vec<_> = places.iter().filter_map(|place| partitions[*place].target).collect();
-        let known = tail.known(targets.iter().map(|target| target.partition));
-        for ((place, target), offsets) in places.iter().zip(targets).zip(known) {
-            let Some(offsets) = offsets else { continue };
+        let Some(tail) = handlers.tail(owner) else { continue };
+        let known = tail.known();
+        for place in places {
+            let partition = &mut partitions[place];
+            let Some(target) = partition.target else { continue };
+            let Some(offsets) = known.offsets(target.partition) else { continue };
             let same_epoch = target.epoch.is_none_or(|epoch| epoch == offsets.epoch);
-            if same_epoch && target.offset == offsets.visible(*isolation) {
-                partitions[*place].found = Found::Empty(offsets);
+            if same_epoch && target.offset == offsets.visible(isolation) {
+                partition.found = Found::Empty(offsets);
             }
         }
     }
