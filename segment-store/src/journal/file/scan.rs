@@ -95,6 +95,9 @@ impl Frames<'_> {
         if crc32c(&body) != frame.body_crc {
             return bad("the frame's body fails its checksum");
         }
+        if self.bytes[(origin + frame.body_len) as usize..end as usize].iter().any(|it| *it != 0) {
+            return bad("what fills up behind the frame is not zero");
+        }
         if frame.kind == FrameKind::Slot {
             self.expected = frame.slot.next();
         }

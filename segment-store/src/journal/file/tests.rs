@@ -6,7 +6,7 @@ use weir_runtime::{Runtime, Seeded, SystemClock};
 use super::*;
 use crate::{
     journal::{Sealed, conformance},
-    testing::{CLUSTER, batch, body, chunk, partition},
+    testing::{CLUSTER, batch, body, chunk, golden, partition},
 };
 
 const SESSION: SessionId = SessionId(4);
@@ -22,7 +22,12 @@ impl Place {
 
     /// A journal whose files hold only a few of the tests' slots.
     fn journal(&self) -> FileJournal {
-        let settings = FileJournalSettings { file_bytes: 4096, ..FileJournalSettings::default() };
+        // Marks come at the end only, or what files hold would depend on how busy the machine is.
+        let settings = FileJournalSettings {
+            file_bytes: 4096,
+            idle_mark_ms: 600_000,
+            ..FileJournalSettings::default()
+        };
         let runtime = Runtime::new(SystemClock, Seeded::new(1));
         FileJournal::new(self.directory.path(), CLUSTER, runtime, settings)
     }
@@ -127,29 +132,16 @@ async fn a_flipped_byte_below_a_synced_position_is_refused_with_its_place() {
     let (starts, end) = place.frames(1);
     let last_slot_end = starts[3] as usize;
     assert!(last_slot_end < end as usize, "a mark notes that the last slot is synced");
-    let whole = std::fs::read(place.file(1)).unwrap();
     for at in FRAME_START..last_slot_end {
-        // Padding is not summed: it holds nothing.
-        if whole[at] == 0 && whole[at..].iter().take_while(|byte| **byte == 0).count() > 60 {
-            continue;
-        }
         place.edit(1, |bytes| bytes[at] ^= 1);
         let refused = place.seal().await;
         let frame = starts.iter().rev().find(|start| **start as usize <= at).unwrap();
         match refused {
             Err(Error::Corrupt { at: named, .. }) => assert_eq!(named, *frame, "byte {at}"),
-            Ok(_) if is_padding(&whole, &starts, at) => {}
             other => panic!("byte {at}: {other:?}"),
         }
         place.edit(1, |bytes| bytes[at] ^= 1);
     }
-}
-
-/// Whether `at` lies behind the body of its frame, where nothing is stored.
-fn is_padding(whole: &[u8], starts: &[u64], at: usize) -> bool {
-    let start = *starts.iter().rev().find(|start| **start as usize <= at).unwrap() as usize;
-    let len = u64::from_le_bytes(whole[start + 16..start + 24].try_into().unwrap()) as usize;
-    at >= start + frame::FRAME_HEADER_BYTES + len
 }
 
 #[tokio::test]
@@ -239,4 +231,13 @@ async fn record_bytes_that_look_like_a_frame_are_not_taken_for_one() {
         bytes[end as usize + 64..][..frame.len()].copy_from_slice(&frame);
     });
     assert_eq!(place.seal().await.unwrap().end, Slot(3));
+}
+
+#[tokio::test]
+async fn a_file_is_what_it_was_in_the_first_version() {
+    let place = Place::new();
+    place.write(2).await;
+    let bytes = std::fs::read(place.file(1)).unwrap();
+    golden("wal-v1.bin", &bytes);
+    assert_eq!(place.seal().await.unwrap().slots.len(), 2);
 }
