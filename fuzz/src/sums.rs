@@ -73,18 +73,21 @@ fn put_right_object(body: &mut [u8]) {
     }
     put_right_piece(&mut body[..object::HEADER_BYTES]);
     let footer = body.len() - object::FOOTER_BYTES;
+    let head: [u8; object::HEADER_BYTES] = body[..object::HEADER_BYTES].try_into().unwrap_or([0; 64]);
+    body[footer..footer + object::HEADER_BYTES].copy_from_slice(&head);
+    let places = footer + object::HEADER_BYTES;
     // Lengths follow from the place of the directory, so that changed files fit together.
-    let directory = u64_at(body, footer).min(footer as u64) as usize;
+    let directory = u64_at(body, places).min(footer as u64) as usize;
     let len = body.len() as u64;
-    body[footer..footer + 8].copy_from_slice(&(directory as u64).to_le_bytes());
-    body[footer + 8..footer + 12].copy_from_slice(&((footer - directory) as u32).to_le_bytes());
-    body[footer + 16..footer + 24].copy_from_slice(&len.to_le_bytes());
+    body[places..places + 8].copy_from_slice(&(directory as u64).to_le_bytes());
+    body[places + 8..places + 12].copy_from_slice(&((footer - directory) as u32).to_le_bytes());
+    body[places + 16..places + 24].copy_from_slice(&len.to_le_bytes());
     put_right_piece(&mut body[directory..footer]);
     put_right_piece(&mut body[footer..]);
     if let Ok(directory) = Directory::of_body(body) {
         directory.chunks.iter().for_each(|chunk| put_right_chunk(body, &directory, chunk));
         let data = crc32c(&body[..directory.data_len() as usize]);
-        body[footer + 12..footer + 16].copy_from_slice(&data.to_le_bytes());
+        body[places + 12..places + 16].copy_from_slice(&data.to_le_bytes());
         put_right_piece(&mut body[footer..]);
     }
 }

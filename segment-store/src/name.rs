@@ -7,8 +7,9 @@
 //! {hh}/checkpoint/{session:020}/{number:020}
 //! ```
 //!
-//! `hh` is a hash of the rest, so that keys spread over a store that shards by prefix. Names carry
-//! the session that wrote them: whoever sweeps knows whose object it is without opening it.
+//! `hh` is a hash of the session, so that sessions spread over a store that shards by prefix, while
+//! all objects of one are listed together. Names carry the session that wrote them: whoever sweeps
+//! knows whose object it is without opening it.
 
 use std::fmt;
 
@@ -110,9 +111,19 @@ impl fmt::Display for ObjectName {
         let tail = self.tail();
         match self {
             Self::WalFile { .. } => f.write_str(&tail),
-            _ => write!(f, "{:02x}/{tail}", crc32c(tail.as_bytes()) as u8),
+            _ => write!(f, "{}/{tail}", prefix_of(self.session())),
         }
     }
+}
+
+/// What the names of a session's objects begin with.
+pub(crate) fn prefix_of(session: SessionId) -> String {
+    format!("{:02x}", crc32c(&session.0.to_be_bytes()) as u8)
+}
+
+/// What the names of the slots of a log in an object store begin with.
+pub(crate) fn slots_of(session: SessionId) -> String {
+    format!("{}/wal/{:020}", prefix_of(session), session.0)
 }
 
 #[cfg(test)]

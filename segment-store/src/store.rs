@@ -4,6 +4,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
+use futures::{StreamExt, TryStreamExt, stream};
 use object_store::{
     GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
     path::Path as StorePath,
@@ -128,6 +129,62 @@ impl Store {
             return Ok(bytes);
         }
         Err(StoreError::Short { name: text, len: range.at + bytes.len() as u64, end })
+    }
+
+    /// The last `wanted` bytes of an object, or all of a shorter one, and how long it is.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn get_end(&self, name: ObjectName, wanted: u64) -> Result<(Bytes, u64), StoreError> {
+        let text = name.to_string();
+        let path = StorePath::from(text.as_str());
+        let end = GetOptions { range: Some(GetRange::Suffix(wanted)), ..GetOptions::default() };
+        let got = match self.objects.get_opts(&path, end).await {
+            // Some stores know no ranges from the end.
+            Err(object_store::Error::NotSupported { .. }) => {
+                let whole =
+                    self.objects.head(&path).await.map_err(|error| failed(&text, &error))?;
+                let from = GetRange::Offset(whole.size.saturating_sub(wanted));
+                let rest = GetOptions { range: Some(from), ..GetOptions::default() };
+                self.objects.get_opts(&path, rest).await
+            }
+            got => got,
+        };
+        let got = got.map_err(|error| failed(&text, &error))?;
+        let len = got.meta.size;
+        Ok((got.bytes().await.map_err(|error| failed(&text, &error))?, len))
+    }
+
+    /// The objects whose names begin with `prefix`, whole parts of it, and their lengths. A listing may
+    /// be older than what has been created and deleted since; nothing is concluded from an absence.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list(&self, prefix: Option<&str>) -> Result<Vec<(ObjectName, u64)>, StoreError> {
+        let path = prefix.map(StorePath::from);
+        let listed = self.objects.list(path.as_ref()).try_collect::<Vec<_>>().await;
+        let listed = listed.map_err(|error| failed(prefix.unwrap_or("all objects"), &error))?;
+        let known = listed.into_iter().filter_map(|object| {
+            Some((ObjectName::parse(object.location.as_ref()).ok()?, object.size))
+        });
+        Ok(known.collect())
+    }
+
+    /// Deletes objects; some that are not there are fine.
+    ///
+    /// # Errors
+    /// When the store fails; some are deleted then.
+    pub async fn delete_all(&self, names: Vec<ObjectName>) -> Result<(), StoreError> {
+        let paths: Vec<_> =
+            names.iter().map(|name| Ok(StorePath::from(name.to_string().as_str()))).collect();
+        let deleted = self.objects.delete_stream(stream::iter(paths).boxed()).collect::<Vec<_>>();
+        for (result, name) in deleted.await.into_iter().zip(names) {
+            match result {
+                Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(failed(&name.to_string(), &error)),
+            }
+        }
+        Ok(())
     }
 
     /// Deletes an object; one that is not there is fine.

@@ -16,7 +16,7 @@ use super::{
 /// Bytes of the magic, which a position in a header is not counted from.
 const MAGIC_BYTES: u64 = 8;
 /// Where a footer has its version, counted from its start.
-const VERSION_AT: u64 = 24;
+const VERSION_AT: u64 = FOOTER_BYTES as u64 - 12;
 
 pub(super) fn print(page: &mut Page<'_>, bytes: &Bytes) -> Result<(), Stop> {
     page.line(0, format_args!("object (WEIROBJ1), {} bytes", bytes.len()))?;
@@ -37,6 +37,8 @@ impl fmt::Display for Named<'_> {
         match self.0.kind {
             Kind::Slot => write!(f, "slot {}", self.0.number),
             Kind::Sorted => write!(f, "sorted pieces, number {}", self.0.number),
+            Kind::OpenMarker => write!(f, "the mark that the session was opened"),
+            Kind::Fence => write!(f, "a fence in place of slot {}", self.0.number),
         }
     }
 }
@@ -77,6 +79,9 @@ pub(super) fn print_contents(
         });
     }
     sum_is_right(body, origin, &directory)?;
+    if header(body, origin)? != *directory.header() {
+        return Err(Stop::bad(origin, "header and footer name different writers"));
+    }
     Ok(contents)
 }
 

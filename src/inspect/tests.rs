@@ -372,12 +372,12 @@ fn newer_versions_are_named() {
 
     let mut newer = sorted_object();
     let footer = newer.len() - objects::FOOTER_BYTES;
-    newer[footer + 24] = 7;
+    newer[footer + 88] = 7;
     let end = newer.len() - 4;
     let sum = weir_protocol::records::crc32c(&newer[footer..end]);
     newer[end..].copy_from_slice(&sum.to_le_bytes());
     let (at, line) = run(&place.file(&newer)).bad();
-    assert!(at == footer as u64 + 24 && line.contains("format version 7"), "{line}");
+    assert!(at == footer as u64 + 88 && line.contains("format version 7"), "{line}");
 }
 
 #[test]

@@ -11,6 +11,7 @@
 //! - A second seal of the same session reports the same.
 
 pub mod file;
+pub mod object;
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
@@ -20,8 +21,9 @@ use futures::future::BoxFuture;
 use weir_ids::{SessionId, Slot};
 
 pub use file::{FileJournal, FileJournalSettings};
+pub use object::{ObjectJournal, ObjectJournalSettings};
 
-use crate::{ObjectName, object};
+use crate::ObjectName;
 
 /// The logs of all sessions in one store.
 #[async_trait]
@@ -54,7 +56,7 @@ pub trait Writer: Send {
     fn append(
         &mut self,
         slot: Slot,
-        body: object::Body,
+        body: crate::object::Body,
     ) -> BoxFuture<'static, Result<Written, Error>>;
 
     /// What keeps the log from taking writes at the moment, if anything does.
@@ -71,7 +73,7 @@ pub struct Written {
     /// Where in it the slot's body begins.
     pub origin: u64,
     /// What it holds.
-    pub chunks: Vec<object::Chunk>,
+    pub chunks: Vec<crate::object::Chunk>,
 }
 
 /// The end of a session.
@@ -93,7 +95,7 @@ pub struct StoredSlot {
     /// Where in it the slot's body begins.
     pub origin: u64,
     /// What it holds, with an entry a batch.
-    pub chunks: Vec<(object::Chunk, Vec<object::BatchEntry>)>,
+    pub chunks: Vec<(crate::object::Chunk, Vec<crate::object::BatchEntry>)>,
 }
 
 /// What went wrong with a log. [`Error::advice`] says what to do about it.
@@ -129,7 +131,13 @@ pub enum Error {
         /// Its version.
         version: u32,
     },
-    /// The device or store failed.
+    /// The store does not answer, or not as it should.
+    #[error("{what}")]
+    Unavailable {
+        /// What the store said, of what.
+        what: String,
+    },
+    /// The device failed.
     #[error("{path}: {what}")]
     Io {
         /// The file or object.
@@ -154,7 +162,7 @@ impl Error {
     /// What to do about it.
     pub fn advice(&self) -> Advice {
         match self {
-            Self::NoSpace { .. } => Advice::Retry,
+            Self::NoSpace { .. } | Self::Unavailable { .. } => Advice::Retry,
             Self::Fenced(_) | Self::Exists(_) => Advice::Reopen,
             Self::Corrupt { .. } | Self::NewerVersion { .. } | Self::Io { .. } => Advice::Stop,
         }

@@ -25,6 +25,8 @@ pub struct ChunkSource<'a> {
 
 /// A body, ready to be written.
 pub struct Body {
+    /// Whose it is.
+    pub header: Header,
     /// Its bytes, in order.
     pub parts: Vec<Part>,
     /// How many.
@@ -35,6 +37,7 @@ pub struct Body {
 
 /// Makes a body chunk by chunk.
 pub struct Builder {
+    header: Header,
     parts: Vec<Part>,
     indexes: BytesMut,
     chunks: Vec<Chunk>,
@@ -45,11 +48,12 @@ pub struct Builder {
 impl Builder {
     /// Begins a body.
     pub fn new(header: &Header) -> Self {
-        let header = header.encode();
+        let encoded = header.encode();
         let mut sum = Crc32c::new();
-        sum.update(&header);
+        sum.update(&encoded);
         Self {
-            parts: vec![Part::Bytes(header)],
+            header: *header,
+            parts: vec![Part::Bytes(encoded)],
             indexes: BytesMut::new(),
             chunks: Vec::new(),
             data_len: HEADER_BYTES as u64,
@@ -107,6 +111,7 @@ impl Builder {
         end.reserve(directory.len() + FOOTER_BYTES);
         end.extend_from_slice(&directory);
         Footer {
+            header: self.header,
             directory_at,
             directory_len: directory.len() as u32,
             data_crc: self.sum.finish(),
@@ -117,6 +122,6 @@ impl Builder {
         for chunk in &mut self.chunks {
             chunk.index.at += self.data_len;
         }
-        Body { parts: self.parts, len: body_len, chunks: self.chunks }
+        Body { header: self.header, parts: self.parts, len: body_len, chunks: self.chunks }
     }
 }

@@ -7,7 +7,7 @@ use weir_ids::{LeaderEpoch, Offset, PartitionIndex, Timestamp, TopicId, TopicPar
 use weir_protocol::records::crc32c;
 
 use super::{
-    Error, FOOTER_BYTES,
+    Error, FOOTER_BYTES, Header,
     batch_index::{self, BatchEntry},
     checked,
     frame::Footer,
@@ -68,10 +68,33 @@ impl Directory {
     /// # Errors
     /// When the body is not whole, of a newer format, or rotten.
     pub fn of_body(body: &[u8]) -> Result<Self, Error> {
-        let footer = footer_of(body)?;
-        let end = body.len() - FOOTER_BYTES;
-        let start = end - footer.directory_len as usize;
-        Self::decode(&body[start..end], footer)
+        match Self::of_end(body, body.len() as u64)? {
+            End::Read(directory) => Ok(directory),
+            End::Needs(_) => Err(Error::NotAnObject("its directory lies outside it")),
+        }
+    }
+
+    /// Reads the directory from the last bytes of a body of `body_len` bytes, if all batch indexes
+    /// lie in those too.
+    ///
+    /// # Errors
+    /// As for [`Directory::of_body`].
+    pub fn of_end(end: &[u8], body_len: u64) -> Result<End, Error> {
+        let footer = footer_of(end, body_len)?;
+        let Some(start) = footer.place_in(end, footer.directory_at) else {
+            return Ok(End::Needs(body_len - footer.directory_at));
+        };
+        let directory = Self::decode(&end[start..end.len() - FOOTER_BYTES], footer)?;
+        let indexes_at = directory.data_len();
+        Ok(match footer.place_in(end, indexes_at) {
+            Some(_) => End::Read(directory),
+            None => End::Needs(body_len - indexes_at),
+        })
+    }
+
+    /// Whose body it is.
+    pub fn header(&self) -> &Header {
+        &self.footer.header
     }
 
     /// Where a whole body's directory is, whatever state it is in.
@@ -79,7 +102,7 @@ impl Directory {
     /// # Errors
     /// When the footer can't be read, so that nobody knows.
     pub fn place(body: &[u8]) -> Result<ByteRange, Error> {
-        let footer = footer_of(body)?;
+        let footer = footer_of(body, body.len() as u64)?;
         Ok(ByteRange { at: footer.directory_at, len: footer.directory_len })
     }
 
@@ -93,12 +116,12 @@ impl Directory {
         self.chunks.first().map_or(self.footer.directory_at, |first| first.index.at)
     }
 
-    /// Reads the index of `chunk` from the whole body.
+    /// Reads the index of `chunk` from the body, or from as much of its end as has the indexes.
     ///
     /// # Errors
     /// When the index is rotten or does not lead from the chunk's first to its last byte and offset.
     pub fn batches(&self, body: &[u8], chunk: &Chunk) -> Result<Vec<BatchEntry>, Error> {
-        let start = usize::try_from(chunk.index.at).unwrap_or(usize::MAX);
+        let start = self.footer.place_in(body, chunk.index.at).unwrap_or(usize::MAX);
         let end = start.saturating_add(chunk.index.len as usize);
         let index = body.get(start..end).ok_or(Error::NotAnObject("an index lies outside it"))?;
         batches_of(index, chunk.base, chunk.last, chunk.data.len)
@@ -112,9 +135,18 @@ impl Directory {
     }
 }
 
-fn footer_of(body: &[u8]) -> Result<Footer, Error> {
-    let footer = Footer::decode(body)?;
-    if footer.body_len != body.len() as u64 {
+/// What the end of a body comes to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum End {
+    /// All that it says of its chunks.
+    Read(Directory),
+    /// Too little: this many bytes are needed.
+    Needs(u64),
+}
+
+fn footer_of(end: &[u8], body_len: u64) -> Result<Footer, Error> {
+    let footer = Footer::decode(end)?;
+    if footer.body_len != body_len {
         return Err(Error::NotAnObject("its length is not what its footer says"));
     }
     Ok(footer)

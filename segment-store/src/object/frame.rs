@@ -11,7 +11,7 @@ use crate::wire::{Cursor, Malformed};
 /// Bytes of the header.
 pub const HEADER_BYTES: usize = 64;
 /// Bytes of the footer.
-pub const FOOTER_BYTES: usize = 36;
+pub const FOOTER_BYTES: usize = HEADER_BYTES + 36;
 /// How a body begins.
 pub const HEADER_MAGIC: [u8; 8] = *b"WEIROBJ1";
 const FOOTER_MAGIC: [u8; 4] = *b"WEIR";
@@ -24,6 +24,10 @@ pub enum Kind {
     Slot,
     /// Small pieces of many partitions.
     Sorted,
+    /// Slot 0 of a log in an object store: the session has been opened. Holds nothing.
+    OpenMarker,
+    /// What stands where a slot of an ended session would be. Holds nothing.
+    Fence,
 }
 
 /// Who wrote a body.
@@ -53,6 +57,8 @@ impl Header {
         to.put_u8(match self.kind {
             Kind::Slot => 1,
             Kind::Sorted => 2,
+            Kind::OpenMarker => 3,
+            Kind::Fence => 4,
         });
         to.put_bytes(0, 11);
         let crc = crc32c(&to);
@@ -82,15 +88,18 @@ impl Header {
             kind: match from.u8("kind")? {
                 1 => Kind::Slot,
                 2 => Kind::Sorted,
+                3 => Kind::OpenMarker,
+                4 => Kind::Fence,
                 _ => return Err(from.malformed("unknown kind of object")),
             },
         })
     }
 }
 
-/// Where a body's directory is.
+/// Where a body's directory is, and once more whose body it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Footer {
+    pub(super) header: Header,
     pub(super) directory_at: u64,
     pub(super) directory_len: u32,
     /// CRC32C of the header and all chunks.
@@ -99,8 +108,15 @@ pub(super) struct Footer {
 }
 
 impl Footer {
+    /// Where byte `at` of the body lies in the last bytes of it, if it does.
+    pub(super) fn place_in(&self, end: &[u8], at: u64) -> Option<usize> {
+        let start = self.body_len.checked_sub(end.len() as u64)?;
+        usize::try_from(at.checked_sub(start)?).ok()
+    }
+
     pub(super) fn put(&self, to: &mut BytesMut) {
         let start = to.len();
+        to.put_slice(&self.header.encode());
         to.put_u64_le(self.directory_at);
         to.put_u32_le(self.directory_len);
         to.put_u32_le(self.data_crc);
@@ -115,21 +131,24 @@ impl Footer {
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, Error> {
         let start = bytes.len().checked_sub(FOOTER_BYTES);
         let bytes = &bytes[start.ok_or(Error::NotAnObject("no whole footer"))?..];
-        if bytes[28..32] != FOOTER_MAGIC {
+        let (header, places) = bytes.split_at(HEADER_BYTES);
+        if places[28..32] != FOOTER_MAGIC {
             return Err(Error::NotAnObject("it does not end in a footer"));
         }
-        let version = u32::from_le_bytes([bytes[24], bytes[25], bytes[26], bytes[27]]);
+        let version = u32::from_le_bytes([places[24], places[25], places[26], places[27]]);
         let content = checked(bytes, "footer")?;
         if version != VERSION {
             return Err(Error::NewerVersion(version));
         }
-        let mut from = Cursor::new(content);
-        let footer = Self::fields(&mut from);
+        let header = Header::decode(header)?;
+        let mut from = Cursor::new(&content[HEADER_BYTES..]);
+        let footer = Self::fields(header, &mut from);
         footer.map_err(|error| Error::Malformed { part: "footer", error })
     }
 
-    fn fields(from: &mut Cursor<'_>) -> Result<Self, Malformed> {
+    fn fields(header: Header, from: &mut Cursor<'_>) -> Result<Self, Malformed> {
         let footer = Self {
+            header,
             directory_at: from.u64("directory start")?,
             directory_len: from.u32("directory length")?,
             data_crc: from.u32("data checksum")?,

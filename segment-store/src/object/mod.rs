@@ -12,9 +12,9 @@
 //! ├────────────────────────────────────────────────────────────────────┤
 //! │ directory: a line a chunk, CRC32C                                  │
 //! ├────────────────────────────────────────────────────────────────────┤
-//! │ footer, 36 bytes: directory start 8 · directory length 4 ·         │
-//! │   CRC32C of header and chunks 4 · body length 8 · version 4 ·      │
-//! │   magic "WEIR" 4 · CRC32C of these 4                               │
+//! │ footer, 100 bytes: the header once more 64 · directory start 8 ·   │
+//! │   directory length 4 · CRC32C of header and chunks 4 ·             │
+//! │   body length 8 · version 4 · magic "WEIR" 4 · CRC32C of these 4   │
 //! └────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
@@ -22,7 +22,8 @@
 //! `origin` says where the body begins and turns them into positions in the file.
 //!
 //! Invariants: a body names who wrote it and with which random put id, so that a writer recognises
-//! its own after an unclear answer. Chunks, batch indexes and the directory are each summed: a
+//! its own after an unclear answer; its end alone says that too, so that recovery reads ends only.
+//! Chunks, batch indexes and the directory are each summed: a
 //! reader of one range needs none of the rest.
 
 mod batch_index;
@@ -33,7 +34,7 @@ mod frame;
 pub use batch_index::{BatchEntry, BatchFlags, ProducerMark};
 pub use build::{Body, Builder, ChunkSource};
 pub(crate) use directory::batches_of;
-pub use directory::{Chunk, Directory};
+pub use directory::{Chunk, Directory, End};
 pub use frame::{FOOTER_BYTES, HEADER_BYTES, HEADER_MAGIC, Header, Kind};
 
 use weir_protocol::records::crc32c;

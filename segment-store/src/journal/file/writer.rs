@@ -112,10 +112,12 @@ impl Writer for FileWriter {
             what: format!("the log of session {} has failed before", self.session),
         };
         // Cannot block: the caller keeps fewer slots in flight than the queue holds.
-        match self.queue.as_ref().map(|queue| queue.try_send(Submitted { slot, body, answer })) {
-            Some(Ok(())) => async move { answered.await.unwrap_or(Err(gone)) }.boxed(),
-            _ => async move { Err(gone) }.boxed(),
+        if let Some(queue) = &self.queue
+            && queue.try_send(Submitted { slot, body, answer }).is_ok()
+        {
+            return async move { answered.await.unwrap_or(Err(gone)) }.boxed();
         }
+        async move { Err(gone) }.boxed()
     }
 
     fn trouble(&self) -> watch::Receiver<Option<String>> {

@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "only tests use it")]
 
+mod faulty;
+
+pub use faulty::{Fate, Faults, FaultyObjects, Request};
+
 use uuid::Uuid;
 use weir_ids::{
     LeaderEpoch, Offset, PartitionIndex, ProducerEpoch, ProducerId, Sequence, SessionId, Slot,

@@ -1,0 +1,164 @@
+//! A write-ahead log in an object store.
+//!
+//! ```text
+//! {hh}/wal/{session:020}/{slot:020}     one object a slot; slot 0 is the open marker
+//! ```
+//!
+//! Every slot is made by a conditional create and never changed. Several are in flight; they may land
+//! in any order, but are answered in order ([`put`], [`writer`]). To end a session, somebody puts a
+//! *fence* in the first slot that is absent ([`seal`]): from then on no create at that slot can
+//! succeed, so the session can answer nothing more, wherever its writer is and whatever it believes.
+//!
+//! Invariants (each was violated by a looser reading; `docs/proof.md` has the model):
+//! - "It exists already" says nothing by itself: the slot is read back. Own put id: it landed. A
+//!   fence: the session is over. Nothing: the store was wrong, try again. Anything else: stop.
+//! - A create whose fate is unclear is repeated under the same name with the same body.
+//! - Slots are looked for by name, never in a listing: a listing hides holes that fill later.
+//! - Fences and open markers are never deleted: a store forgets what is deleted, and would let a
+//!   stalled writer come back.
+
+mod put;
+mod seal;
+#[cfg(test)]
+mod tests;
+mod trim;
+mod writer;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use uuid::Uuid;
+use weir_ids::{SessionId, Slot};
+use weir_runtime::Runtime;
+
+use self::{
+    put::{Body, Landing},
+    trim::Trimmed,
+    writer::ObjectWriter,
+};
+use super::{Error, Journal, Sealed, Writer};
+use crate::{
+    ObjectName, Store, StoreError,
+    object::{Header, Kind},
+};
+
+/// Settings of an [`ObjectJournal`].
+#[derive(Clone, Debug)]
+pub struct ObjectJournalSettings {
+    /// How long one request may take before its fate counts as unclear and it is sent again.
+    pub attempt_timeout_ms: u64,
+    /// The first pause before a request is sent again; it doubles, with jitter, up to the longest.
+    pub first_pause_ms: u64,
+    /// The longest pause.
+    pub longest_pause_ms: u64,
+    /// How often opening, sealing and trimming send one request. (Slots are sent until they land or
+    /// the session is over.)
+    pub attempts_max: u32,
+    /// How many slots are read at once when a session is ended.
+    pub read_ahead: usize,
+    /// How much of a slot's end is read at first: directory and indexes of most.
+    pub end_bytes: u64,
+}
+
+impl Default for ObjectJournalSettings {
+    fn default() -> Self {
+        Self {
+            attempt_timeout_ms: 10_000,
+            first_pause_ms: 50,
+            longest_pause_ms: 5_000,
+            attempts_max: 10,
+            read_ahead: 16,
+            end_bytes: 64 << 10,
+        }
+    }
+}
+
+/// The logs of all sessions in one object store. Clones share what they know.
+#[derive(Clone)]
+pub struct ObjectJournal {
+    store: Store,
+    cluster: Uuid,
+    runtime: Runtime,
+    settings: ObjectJournalSettings,
+    trimmed: Trimmed,
+}
+
+impl ObjectJournal {
+    /// Logs in `store`, which must honour conditional creates.
+    pub fn new(
+        store: Store,
+        cluster: Uuid,
+        runtime: Runtime,
+        settings: ObjectJournalSettings,
+    ) -> Self {
+        Self { store, cluster, runtime, settings, trimmed: Trimmed::default() }
+    }
+
+    fn header(&self, session: SessionId, slot: Slot, kind: Kind) -> Header {
+        let put_id = self.runtime.random_u64();
+        Header { cluster: self.cluster, session, number: slot.0, put_id, kind }
+    }
+
+    /// How long to wait before a request is sent again that has failed `failures` times.
+    fn pause(&self, failures: u32) -> Duration {
+        let ObjectJournalSettings { first_pause_ms, longest_pause_ms, .. } = self.settings;
+        let full = first_pause_ms.saturating_mul(1 << failures.clamp(1, 16).saturating_sub(1));
+        let full = full.min(longest_pause_ms).max(1);
+        // Between half and the whole of it, so that those who failed together do not come back so.
+        Duration::from_millis(full - self.runtime.random_u64() % (full / 2 + 1))
+    }
+
+    fn attempt_timeout(&self) -> Duration {
+        Duration::from_millis(self.settings.attempt_timeout_ms)
+    }
+}
+
+#[async_trait]
+impl Journal for ObjectJournal {
+    async fn open(&self, session: SessionId) -> Result<Box<dyn Writer>, Error> {
+        let marker = Body::empty(&self.header(session, Slot::OPEN, Kind::OpenMarker));
+        match self.put(&marker, Some(self.settings.attempts_max), |_| {}).await? {
+            Landing::Landed => {}
+            Landing::Taken(_) => return Err(Error::Exists(session)),
+        }
+        self.trimmed.begin(session);
+        Ok(Box::new(ObjectWriter::new(Arc::new(self.clone()), session)))
+    }
+
+    async fn seal(&self, session: SessionId, from: Slot) -> Result<Sealed, Error> {
+        self.end_session(session, from).await
+    }
+
+    async fn trim(
+        &self,
+        session: SessionId,
+        below: Slot,
+        keep: &(dyn for<'a> Fn(&'a ObjectName) -> bool + Sync),
+    ) -> Result<(), Error> {
+        self.delete_below(session, below, keep).await
+    }
+
+    async fn sessions(&self) -> Result<Vec<SessionId>, Error> {
+        let names = self.store.list(None).await.map_err(|error| unavailable(&error))?;
+        let slots = names.into_iter().filter_map(|(name, _)| match name {
+            ObjectName::WalSlot { session, .. } => Some(session),
+            _ => None,
+        });
+        let mut sessions: Vec<SessionId> = slots.collect();
+        sessions.sort_unstable();
+        sessions.dedup();
+        Ok(sessions)
+    }
+}
+
+fn name(session: SessionId, slot: Slot) -> ObjectName {
+    ObjectName::WalSlot { session, slot }
+}
+
+fn unavailable(error: &StoreError) -> Error {
+    Error::Unavailable { what: error.to_string() }
+}
+
+fn corrupt(name: ObjectName, what: String) -> Error {
+    Error::Corrupt { path: name.to_string(), at: 0, what }
+}

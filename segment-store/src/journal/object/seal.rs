@@ -1,0 +1,155 @@
+//! Ending a session: a fence in the first slot that is absent.
+
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use tokio::time::{sleep, timeout};
+use weir_ids::{SessionId, Slot};
+
+use super::{
+    ObjectJournal, corrupt, name,
+    put::{Body, Landing},
+    unavailable,
+};
+use crate::{
+    StoreError,
+    journal::{Error, Sealed, StoredSlot},
+    object::{self, Directory, End, Kind},
+};
+
+/// How often a slot is read that does not read as it should, before it counts as rotten.
+const READS_OF_ROT: u32 = 3;
+
+/// What is in the place of a slot.
+enum Found {
+    Slot(StoredSlot),
+    Fence,
+    Nothing,
+}
+
+impl ObjectJournal {
+    /// Reads the slots of `session` from `from` on and fences it where they end. Every slot below the
+    /// end has been seen to hold data.
+    pub(super) async fn end_session(
+        &self,
+        session: SessionId,
+        from: Slot,
+    ) -> Result<Sealed, Error> {
+        let first = from.max(Slot::OPEN.next());
+        let mut slots = Vec::new();
+        // Reading ahead is harmless: an absent slot is fenced before it counts as absent.
+        let ahead = stream::iter(first.0..u64::MAX)
+            .map(|slot| self.look(session, Slot(slot)))
+            .buffered(self.settings.read_ahead.max(1));
+        let mut ahead = std::pin::pin!(ahead);
+        let mut end = first;
+        while let Some(found) = ahead.next().await {
+            match self.settle(session, end, found?).await? {
+                Some(slot) => slots.push(slot),
+                None => break,
+            }
+            end = end.next();
+        }
+        Ok(Sealed { end, slots })
+    }
+
+    /// What `slot` holds for ever; `None` if that is a fence, perhaps a new one.
+    async fn settle(
+        &self,
+        session: SessionId,
+        slot: Slot,
+        mut found: Found,
+    ) -> Result<Option<StoredSlot>, Error> {
+        loop {
+            match found {
+                Found::Slot(stored) => return Ok(Some(stored)),
+                Found::Fence => return Ok(None),
+                Found::Nothing => {}
+            }
+            let fence = Body::empty(&self.header(session, slot, Kind::Fence));
+            match self.put(&fence, Some(self.settings.attempts_max), |_| {}).await? {
+                Landing::Landed => return Ok(None),
+                Landing::Taken(header) if header.kind == Kind::Fence => return Ok(None),
+                // The writer was quicker.
+                Landing::Taken(_) => found = self.look(session, slot).await?,
+            }
+        }
+    }
+
+    /// Reads what is in the place of a slot.
+    async fn look(&self, session: SessionId, slot: Slot) -> Result<Found, Error> {
+        let (mut failures, mut rotten) = (0, 0);
+        loop {
+            let error = match self.read_end(session, slot).await {
+                Ok(end) => match self.found(session, slot, end) {
+                    Ok(found) => return Ok(found),
+                    Err(what) => {
+                        rotten += 1;
+                        if rotten >= READS_OF_ROT {
+                            return Err(corrupt(name(session, slot), what));
+                        }
+                        StoreError::Failed { name: name(session, slot).to_string(), what }
+                    }
+                },
+                Err(StoreError::NotFound(_)) => return Ok(Found::Nothing),
+                Err(error) => error,
+            };
+            failures += 1;
+            if failures >= self.settings.attempts_max {
+                return Err(unavailable(&error));
+            }
+            sleep(self.pause(failures)).await;
+        }
+    }
+
+    /// As much of the end of a slot as holds its directory and indexes.
+    async fn read_end(
+        &self,
+        session: SessionId,
+        slot: Slot,
+    ) -> Result<Result<(Bytes, Directory), object::Error>, StoreError> {
+        let name = name(session, slot);
+        let mut wanted = self.settings.end_bytes;
+        loop {
+            let reading = timeout(self.attempt_timeout(), self.store.get_end(name, wanted)).await;
+            let no_answer = || StoreError::Failed {
+                name: name.to_string(),
+                what: format!("no answer within {:?}", self.attempt_timeout()),
+            };
+            let (end, body_len) = reading.unwrap_or_else(|_| Err(no_answer()))?;
+            match Directory::of_end(&end, body_len) {
+                Ok(End::Read(directory)) => return Ok(Ok((end, directory))),
+                Ok(End::Needs(more)) if more > wanted && wanted < body_len => wanted = more,
+                Ok(End::Needs(_)) => {
+                    let what = "its indexes lie outside it";
+                    return Ok(Err(object::Error::NotAnObject(what)));
+                }
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+    }
+
+    /// What a slot's end says it is; an error says what is wrong with it.
+    fn found(
+        &self,
+        session: SessionId,
+        slot: Slot,
+        end: Result<(Bytes, Directory), object::Error>,
+    ) -> Result<Found, String> {
+        let (end, directory) = end.map_err(|error| error.to_string())?;
+        let header = directory.header();
+        if (header.cluster, header.session, header.number) != (self.cluster, session, slot.0) {
+            return Err("it does not belong where it lies".to_owned());
+        }
+        match header.kind {
+            Kind::Fence => return Ok(Found::Fence),
+            Kind::Slot => {}
+            Kind::Sorted | Kind::OpenMarker => return Err("it is not a slot".to_owned()),
+        }
+        let mut chunks = Vec::with_capacity(directory.chunks.len());
+        for chunk in &directory.chunks {
+            let batches = directory.batches(&end, chunk).map_err(|error| error.to_string())?;
+            chunks.push((*chunk, batches));
+        }
+        Ok(Found::Slot(StoredSlot { slot, object: name(session, slot), origin: 0, chunks }))
+    }
+}
