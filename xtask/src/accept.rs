@@ -12,7 +12,7 @@ use crate::setup;
 pub(crate) struct Passed {
     /// Options of the run
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    arguments: Vec<String>,
+    pub(crate) arguments: Vec<String>,
 }
 
 /// Builds server and runner, then runs `name`, or what the first argument names.

@@ -9,6 +9,7 @@ mod accept;
 mod check;
 mod command;
 mod fuzz;
+mod model;
 mod setup;
 mod test;
 
@@ -49,6 +50,8 @@ enum Task {
         /// Which; all when none is named
         targets: Vec<String>,
     },
+    /// Explore the models of the protocols; with --planted, their planted bugs
+    Model(accept::Passed),
     /// Kill -9 the server under load, again and again, and judge what is read back
     Kill9(accept::Passed),
     /// A long acceptance run that prints figures; without a name, lists them
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Task::Check => check::run(),
         Task::Ci => test::ci(),
         Task::Fuzz { seconds, targets } => fuzz::run(seconds, &targets),
+        Task::Model(passed) => model::run(&passed),
         Task::Kill9(passed) => accept::run(Some("kill9"), &passed),
         Task::Accept(passed) => accept::run(None, &passed),
         Task::BenchFirst(passed) => accept::run(Some("bench-first"), &passed),

@@ -93,6 +93,12 @@ const PLACES: &[Place] = &[
         may: &["weir-test-cache", "weir-test-support", "weir-ids", "weir-runtime", "weir-protocol"],
         never: &[],
     },
+    Place {
+        // Explores in memory what production decides: of those crates it calls plain functions only.
+        name: "weir-model",
+        may: &["weir-ids", "weir-meta", "weir-segment-store"],
+        never: IO,
+    },
     Place { name: "xtask", may: &["weir-test-cache"], never: IO },
 ];
 

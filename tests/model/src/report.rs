@@ -1,0 +1,162 @@
+//! Runs the models and tells what was found.
+
+use std::{fmt::Debug, time::Duration};
+
+use crate::{
+    checker::{Bounds, Found, Model, explore},
+    slots::{self, Slots},
+};
+
+/// Above this many states a scope is too large for the memory it may take.
+const STATES_MAX: usize = 120_000_000;
+
+/// A model with a bug planted, and the property that must catch it.
+struct Planted<M> {
+    name: String,
+    property: &'static str,
+    model: M,
+}
+
+/// What is done with each planted bug.
+trait Visit {
+    fn visit<M: Model>(&mut self, planted: &Planted<M>);
+}
+
+fn every_bug(visit: &mut impl Visit) {
+    for (bug, property) in slots::Bug::ALL {
+        let model = Slots { bug: Some(*bug), ..Slots::SMALL };
+        visit.visit(&Planted { name: name(bug), property, model });
+    }
+}
+
+/// `NoFence` is `no-fence` for people.
+fn name(bug: &impl Debug) -> String {
+    let mut name = String::new();
+    for letter in format!("{bug:?}").chars() {
+        if letter.is_uppercase() && !name.is_empty() {
+            name.push('-');
+        }
+        name.push(letter.to_ascii_lowercase());
+    }
+    name
+}
+
+/// Explores every model without a bug; true if nothing is wrong.
+pub(crate) fn clean(small: bool) -> bool {
+    let mut fine = true;
+    let slots: &[Slots] = if small { &[Slots::SMALL] } else { Slots::FULL };
+    for model in slots {
+        fine &= one_clean("slots", model);
+    }
+    fine
+}
+
+fn one_clean<M: Model + Debug>(title: &str, model: &M) -> bool {
+    let watch = Stopwatch::start();
+    let found = explore(model, &Bounds { states_max: STATES_MAX, until: None });
+    println!("{title}: {model:?}");
+    println!(
+        "  {} states, {} transitions, depth {}, {:.1?}{}",
+        found.states,
+        found.transitions,
+        found.depth,
+        watch.elapsed(),
+        if found.exhausted { ", exhausted" } else { "" }
+    );
+    for property in model.properties() {
+        match found.violated.get(property.name) {
+            None => println!("  holds     {}", property.name),
+            Some(trace) => {
+                println!("  VIOLATED  {} after {} steps:", property.name, trace.len());
+                tell(trace);
+            }
+        }
+    }
+    let events = M::EVENTS.len();
+    println!("  happened  {} of {events} events", events - found.unseen_events.len());
+    for event in &found.unseen_events {
+        println!("  NEVER     {event}");
+    }
+    is_fine(&found)
+}
+
+/// Every property holds in every state, and everything that should happen does.
+pub(crate) fn is_fine(found: &Found) -> bool {
+    found.exhausted && found.violated.is_empty() && found.unseen_events.is_empty()
+}
+
+/// Plants every bug; true if each is caught by the property that is named for it.
+pub(crate) fn planted() -> bool {
+    struct Table(bool);
+    impl Visit for Table {
+        fn visit<M: Model>(&mut self, planted: &Planted<M>) {
+            let bounds = Bounds { states_max: STATES_MAX, until: Some(planted.property) };
+            let found = explore(&planted.model, &bounds);
+            let Planted { name, property, .. } = planted;
+            match found.violated.get(property) {
+                Some(trace) => {
+                    println!(
+                        "{name:36} {property:30} {:>5} steps, {} states",
+                        trace.len(),
+                        found.states
+                    );
+                }
+                None => println!("{name:36} {property:30} NOT CAUGHT in {} states", found.states),
+            }
+            self.0 &= found.violated.contains_key(property);
+        }
+    }
+    let mut table = Table(true);
+    every_bug(&mut table);
+    table.0
+}
+
+/// Plants the bug of this name and tells a shortest trace to the property that it breaks.
+pub(crate) fn explain(wanted: &str) -> bool {
+    struct Explained<'a> {
+        wanted: &'a str,
+        caught: bool,
+        names: Vec<String>,
+    }
+    impl Visit for Explained<'_> {
+        fn visit<M: Model>(&mut self, planted: &Planted<M>) {
+            self.names.push(planted.name.clone());
+            if planted.name != self.wanted {
+                return;
+            }
+            let bounds = Bounds { states_max: STATES_MAX, until: Some(planted.property) };
+            let found = explore(&planted.model, &bounds);
+            if let Some(trace) = found.violated.get(planted.property) {
+                println!("{} breaks {} in {} steps:", self.wanted, planted.property, trace.len());
+                tell(trace);
+                self.caught = true;
+            }
+        }
+    }
+    let mut explained = Explained { wanted, caught: false, names: Vec::new() };
+    every_bug(&mut explained);
+    if !explained.names.iter().any(|name| name == wanted) {
+        eprintln!("no bug is called {wanted}; there are:\n  {}", explained.names.join("\n  "));
+    }
+    explained.caught
+}
+
+fn tell(trace: &[String]) {
+    for (number, step) in trace.iter().enumerate() {
+        println!("  {:>3}. {step}", number + 1);
+    }
+}
+
+/// How long a person waited.
+struct Stopwatch(std::time::Instant);
+
+impl Stopwatch {
+    #[expect(clippy::disallowed_methods, reason = "how long a person waits is real time")]
+    fn start() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
