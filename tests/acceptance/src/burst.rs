@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use weir_history::{End, Event, History, Isolation, Place, Recorder, Seen};
 use weir_test_support::wait::{self, Deadline, Stopwatch};
 use weir_test_support::{Admin, Server};
 
-use crate::history::{History, Seen};
 use crate::load::{Reader, Writer, WriterSettings};
 use crate::table::mib;
 
@@ -80,17 +80,19 @@ impl Burst {
         let took = watch.elapsed();
         let (known, acknowledged) = writer.into_history();
         let (written, read_meanwhile) = (acknowledged.len(), polled.len());
+        let recorder = Recorder::new();
+        let [wrote, read] = [(); 2].map(|()| recorder.client(Isolation::ReadUncommitted));
+        wrote.note_all(acknowledged.into_iter().map(Event::Acked));
+        read.note_all(
+            (0..PARTITIONS).map(|partition| Event::Sought(Place { partition, offset: 0 })),
+        );
+        read.note_all(polled.into_iter().map(Event::Polled));
         let ends = Admin::connect(server.address())?.end_offsets(TOPIC, PARTITIONS)?;
-        let history = History {
-            writers: vec![known],
-            acknowledged,
-            polls: vec![polled],
-            commits: Vec::new(),
-            log_start: vec![0; ends.len()],
-            read: Reader::new(&server.bootstrap(), TOPIC, PARTITIONS)?.read_to(&ends)?,
-        };
-        let violations = history.check();
-        ensure!(violations.is_empty(), "after a burst: {}", violations[0]);
+        let all = Reader::new(&server.bootstrap(), TOPIC, PARTITIONS)?.read_to(&ends)?;
+        let end = End::new(&vec![0; ends.len()], &ends, all);
+        let history = History { writers: vec![known], end: Some(end), ..recorder.history() };
+        let verdict = history.check();
+        ensure!(verdict.is_clean(), "after a burst:\n{verdict}");
         let peak_bytes = server.usage()?.peak_rss_bytes;
         let bytes = (written * self.value_bytes) as u64;
         let wanted = due(self.read_a_second * self.times, self.time);

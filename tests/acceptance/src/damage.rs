@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use weir_history::{End, Event, History, Isolation, Recorder};
 use weir_test_support::wait;
 use weir_test_support::{Admin, Server};
 
 use crate::chance::Chance;
-use crate::history::History;
 use crate::load::{Reader, Writer, WriterSettings};
 use crate::wal::Frames;
 
@@ -43,19 +43,20 @@ pub fn cut_tail(server: &mut Server) -> Result<()> {
     Frames::newest(server.data_dir())?.cut_last()?;
     server.restart().context("a torn tail is not a reason to refuse the start")?;
 
-    let mut history = History::default();
-    for (writer, promised) in [(durable, true), (hasty, false)] {
-        let (writer, acknowledged) = writer.into_history();
-        history.writers.push(writer);
-        history.acknowledged.extend(acknowledged.into_iter().filter(|_| promised));
-    }
+    let recorder = Recorder::new();
+    let (durable, acknowledged) = durable.into_history();
+    let client = recorder.client(Isolation::ReadUncommitted);
+    client.note_all(acknowledged.into_iter().map(Event::Acked));
+    // What the hasty one was told promises nothing.
+    let writers = vec![durable, hasty.into_history().0];
     admin.reconnect()?;
-    history.log_start = admin.start_offsets(TOPIC, 1)?;
+    let starts = admin.start_offsets(TOPIC, 1)?;
     let ends = admin.end_offsets(TOPIC, 1)?;
     ensure!(ends < vec![written], "the cut removed nothing: the test cuts too little");
-    history.read = Reader::new(&server.bootstrap(), TOPIC, 1)?.read_to(&ends)?;
-    let violations = history.check();
-    ensure!(violations.is_empty(), "after a torn tail: {}", violations[0]);
+    let read = Reader::new(&server.bootstrap(), TOPIC, 1)?.read_to(&ends)?;
+    let end = Some(End::new(&starts, &ends, read));
+    let verdict = History { writers, end, ..recorder.history() }.check();
+    ensure!(verdict.is_clean(), "after a torn tail:\n{verdict}");
     Ok(())
 }
 

@@ -15,11 +15,13 @@ use kafka_protocol::records::{
     Compression, NO_PARTITION_LEADER_EPOCH, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, Record,
     RecordBatchEncoder, RecordEncodeOptions, TimestampType,
 };
+use weir_history::{
+    Delivery, End, Event, History, Isolation, Notes, Place, Recorder, Seen, Value, Writer,
+};
 use weir_test_support::wait;
 use weir_test_support::wire::Connection;
 use weir_test_support::{Admin, Server};
 
-use crate::history::{History, Place, Seen, Value, Writer};
 use crate::load::Reader;
 
 const TOPIC: &str = "disk-full";
@@ -73,20 +75,24 @@ fn fill(path: &Path) -> Result<()> {
 /// A producer that does not retry, and knows what it was told.
 struct Producer {
     connection: Connection,
-    sent: u64,
-    acknowledged: Vec<Seen>,
+    sent: u32,
+    recorder: Recorder,
+    notes: Notes,
 }
 
 impl Producer {
     fn connect(server: &Server) -> Result<Self> {
         let connection = Connection::open(server.address())?;
-        Ok(Self { connection, sent: 0, acknowledged: Vec::new() })
+        let recorder = Recorder::new();
+        let notes = recorder.client(Isolation::ReadUncommitted);
+        Ok(Self { connection, sent: 0, recorder, notes })
     }
 
     /// Sends one record with `acks=all`; gives the error code.
     fn send(&mut self) -> Result<i16> {
         let value = Value { writer: 0, number: self.sent };
         self.sent += 1;
+        self.notes.note(Event::Sent { value, partition: 0, transaction: None });
         let partition =
             PartitionProduceData::default().with_index(0).with_records(Some(batch(value)?));
         let topic = TopicProduceData::default()
@@ -101,7 +107,7 @@ impl Producer {
         let partition = partitions.next().context("no answer about the partition")?;
         if partition.error_code == 0 {
             let place = Place { partition: 0, offset: partition.base_offset };
-            self.acknowledged.push(Seen { place, value });
+            self.notes.note(Event::Acked(Seen { place, value }));
         }
         Ok(partition.error_code)
     }
@@ -115,15 +121,14 @@ impl Producer {
 
     fn check_all_readable(&self, server: &Server) -> Result<()> {
         let ends = Admin::connect(server.address())?.end_offsets(TOPIC, 1)?;
+        let read = Reader::new(&server.bootstrap(), TOPIC, 1)?.read_to(&ends)?;
         let history = History {
-            writers: vec![Writer { idempotent: false, sent: self.sent }],
-            acknowledged: self.acknowledged.clone(),
-            log_start: vec![0],
-            read: Reader::new(&server.bootstrap(), TOPIC, 1)?.read_to(&ends)?,
-            ..History::default()
+            writers: vec![Writer { delivery: Delivery::OnceEachSent, sent: 0 }],
+            end: Some(End::new(&[0], &ends, read)),
+            ..self.recorder.history()
         };
-        let violations = history.check();
-        ensure!(violations.is_empty(), "{}", violations[0]);
+        let verdict = history.check();
+        ensure!(verdict.is_clean(), "{verdict}");
         Ok(())
     }
 }

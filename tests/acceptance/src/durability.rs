@@ -10,11 +10,11 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use weir_history::{End, Event, Group, History, Isolation, Place, Recorder, Verdict};
 use weir_test_support::wait::{self, Stopwatch};
 use weir_test_support::{Admin, Server};
 
 use crate::chance::Chance;
-use crate::history::{Commit, History, Place, Seen, Violation};
 use crate::load::{Reader, Writer, WriterSettings};
 use crate::wal::{Frames, Tear};
 
@@ -25,8 +25,6 @@ const PARTITIONS: i32 = 4;
 const LOAD_MS: u64 = 900;
 /// How long a writer may take to get on after a restart.
 const RECOVERED: Duration = Duration::from_secs(120);
-/// Violations that a report shows.
-const SHOWN: usize = 20;
 
 /// A run.
 #[derive(Clone, Copy, Debug)]
@@ -48,14 +46,14 @@ pub struct Report {
     polled: usize,
     commits: usize,
     ready: Vec<Duration>,
-    violations: Vec<Violation>,
+    verdict: Verdict,
 }
 
 impl Report {
     /// # Errors
     /// When a promise was broken, or too little happened to tell.
     pub fn check(&self) -> Result<()> {
-        if !self.violations.is_empty() {
+        if !self.verdict.is_clean() {
             bail!("promises were broken\n{self}");
         }
         let busy = self.acknowledged >= self.cycles as usize && self.commits > 0;
@@ -73,14 +71,7 @@ impl fmt::Display for Report {
              commits; slowest restart {longest:.0?}",
             self.cycles, self.acknowledged, self.read, self.polled, self.commits
         )?;
-        for violation in self.violations.iter().take(SHOWN) {
-            writeln!(f, "  {violation}")?;
-        }
-        let more = self.violations.len().saturating_sub(SHOWN);
-        if more > 0 {
-            writeln!(f, "  and {more} more")?;
-        }
-        write!(f, "{} violations", self.violations.len())
+        write!(f, "{}", self.verdict)
     }
 }
 
@@ -89,9 +80,11 @@ struct Shared {
     stop: AtomicBool,
     /// Which writer's turn it is.
     turn: AtomicUsize,
+    recorder: Recorder,
     /// What was polled at the end of the log.
-    polled: Mutex<Vec<Seen>>,
-    commits: Mutex<Vec<Commit>>,
+    polled: AtomicUsize,
+    /// What was seen of committed offsets.
+    commits: AtomicUsize,
 }
 
 impl Kill9 {
@@ -102,7 +95,7 @@ impl Kill9 {
     pub fn run(&self, server: &mut Server) -> Result<Report> {
         Admin::connect(server.address())?.create_topic(TOPIC, PARTITIONS)?;
         let writers = [true, false].map(|idempotent| {
-            let settings = WriterSettings::new(u8::from(!idempotent), idempotent);
+            let settings = WriterSettings::new(u16::from(!idempotent), idempotent);
             Writer::new(&server.bootstrap(), TOPIC, PARTITIONS, settings)
         });
         let [idempotent, plain] = writers;
@@ -110,8 +103,9 @@ impl Kill9 {
         let shared = Shared {
             stop: AtomicBool::new(false),
             turn: AtomicUsize::new(0),
-            polled: Mutex::new(Vec::new()),
-            commits: Mutex::new(Vec::new()),
+            recorder: Recorder::new(),
+            polled: AtomicUsize::new(0),
+            commits: AtomicUsize::new(0),
         };
         let address = server.address();
         let ready = std::thread::scope(|scope| {
@@ -176,29 +170,32 @@ impl Kill9 {
         writers: [Writer; 2],
         ready: Vec<Duration>,
     ) -> Result<Report> {
-        let mut history = History::default();
+        let mut known = Vec::new();
+        let mut acknowledged = 0;
         for writer in writers {
             writer.flush()?;
-            let (writer, acknowledged) = writer.into_history();
-            history.writers.push(writer);
-            history.acknowledged.extend(acknowledged);
+            let (writer, acked) = writer.into_history();
+            known.push(writer);
+            acknowledged += acked.len();
+            let notes = shared.recorder.client(Isolation::ReadUncommitted);
+            notes.note_all(acked.into_iter().map(Event::Acked));
         }
         let mut admin = Admin::connect(server.address())?;
-        history.log_start = admin.start_offsets(TOPIC, PARTITIONS)?;
+        let starts = admin.start_offsets(TOPIC, PARTITIONS)?;
         let ends = admin.end_offsets(TOPIC, PARTITIONS)?;
-        history.read = Reader::new(&server.bootstrap(), TOPIC, PARTITIONS)?.read_to(&ends)?;
-        history.polls = vec![shared.polled.into_inner()?];
-        history.commits = shared.commits.into_inner()?;
-        let report = Report {
+        let records = Reader::new(&server.bootstrap(), TOPIC, PARTITIONS)?.read_to(&ends)?;
+        let read = records.len();
+        let end = Some(End::new(&starts, &ends, records));
+        let history = History { writers: known, end, ..shared.recorder.history() };
+        Ok(Report {
             cycles: self.cycles,
-            acknowledged: history.acknowledged.len(),
-            read: history.read.len(),
-            polled: history.polls[0].len(),
-            commits: history.commits.len(),
+            acknowledged,
+            read,
+            polled: shared.polled.into_inner(),
+            commits: shared.commits.into_inner(),
             ready,
-            violations: history.check(),
-        };
-        Ok(report)
+            verdict: history.check(),
+        })
     }
 }
 
@@ -231,9 +228,12 @@ fn write(shared: &Shared, writers: &[Mutex<Writer>; 2]) -> Result<()> {
 /// Polls the end of the log.
 fn follow(shared: &Shared, bootstrap: &str) -> Result<()> {
     let reader = Reader::new(bootstrap, TOPIC, PARTITIONS)?;
+    let notes = shared.recorder.client(Isolation::ReadUncommitted);
+    notes.note_all((0..PARTITIONS).map(|partition| Event::Sought(Place { partition, offset: 0 })));
     while !shared.stop.load(Ordering::Relaxed) {
         if let Some(seen) = reader.poll(Duration::from_millis(50))? {
-            lock(&shared.polled).push(seen);
+            notes.note(Event::Polled(seen));
+            shared.polled.fetch_add(1, Ordering::Relaxed);
         }
     }
     Ok(())
@@ -242,26 +242,32 @@ fn follow(shared: &Shared, bootstrap: &str) -> Result<()> {
 /// Commits ever higher offsets, and reads them back whenever the server has gone and come.
 fn commit(shared: &Shared, address: std::net::SocketAddr) -> Result<()> {
     let mut admin = Admin::connect(address)?;
-    let mut next = 0;
-    let note = |read_back, offsets: &[(i32, i64)]| {
-        let commits = offsets.iter().map(|(partition, offset)| Commit {
-            place: Place { partition: *partition, offset: *offset },
-            read_back,
-        });
-        lock(&shared.commits).extend(commits);
+    let notes = shared.recorder.client(Isolation::ReadUncommitted);
+    let group = Group(0);
+    let note = |event: &dyn Fn(Place) -> Event, offsets: &[(i32, i64)]| {
+        let places = offsets
+            .iter()
+            .map(|(partition, offset)| Place { partition: *partition, offset: *offset });
+        notes.note_all(places.map(event));
     };
+    let mut next = 0;
     while !shared.stop.load(Ordering::Relaxed) {
         next += 1;
         let offsets: Vec<(i32, i64)> = (0..PARTITIONS).map(|partition| (partition, next)).collect();
+        note(&|place| Event::OffsetSent { group, place, transaction: None }, &offsets);
         if admin.commit(GROUP, TOPIC, &offsets).is_ok() {
-            note(false, &offsets);
+            note(&|place| Event::OffsetAcked { group, place }, &offsets);
+            shared.commits.fetch_add(offsets.len(), Ordering::Relaxed);
             continue;
         }
         // The server went away, or its coordinator is not back yet.
+        let asked = notes.now();
         if admin.reconnect().is_ok()
             && let Ok(committed) = admin.committed(GROUP, TOPIC, PARTITIONS)
         {
-            note(true, &(0..).zip(committed).collect::<Vec<_>>());
+            let committed: Vec<(i32, i64)> = (0..).zip(committed).collect();
+            note(&|place| Event::OffsetRead { group, place, asked }, &committed);
+            shared.commits.fetch_add(committed.len(), Ordering::Relaxed);
         }
     }
     Ok(())

@@ -4,18 +4,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use tempfile::TempDir;
+use weir_history::{Event as Told, Isolation, Notes, Place, Recorder};
 use weir_test_support::wait::{self, Stopwatch};
 use weir_test_support::{Admin, Input, Process, Server};
 
 use crate::clients::{Client, member_command};
-use crate::history::{Commit, History, Place};
 use crate::load::{Writer, WriterSettings};
 use crate::records::from_lines;
 
@@ -90,19 +89,19 @@ impl Group {
     pub fn run(&self, server: &Server) -> Result<Report> {
         Admin::connect(server.address())?.create_topic(self.name, PARTITIONS)?;
         let stop = AtomicBool::new(false);
-        let commits = Mutex::new(Vec::new());
+        let recorder = Recorder::new();
+        let notes = recorder.client(Isolation::ReadUncommitted);
         let report = std::thread::scope(|scope| {
             let write = scope.spawn(|| write(server, self.name, &stop));
-            let watch = scope.spawn(|| watch_commits(server, self.name, &stop, &commits));
+            let watch = scope.spawn(|| watch_commits(server, self.name, &stop, &notes));
             let steps = self.steps(server, &stop);
             stop.store(true, Ordering::Relaxed);
             write.join().expect("no thread panics").context("writing")?;
             watch.join().expect("no thread panics").context("reading the group's commits")?;
             steps
         })?;
-        let history = History { commits: commits.into_inner()?, ..History::default() };
-        let violations = history.check();
-        ensure!(violations.is_empty(), "{}: {}", self.name, violations[0]);
+        let verdict = recorder.history().check();
+        ensure!(verdict.is_clean(), "{}:\n{verdict}", self.name);
         Ok(report)
     }
 
@@ -317,21 +316,16 @@ fn write(server: &Server, topic: &str, stop: &AtomicBool) -> Result<()> {
 }
 
 /// Looks at the group's commits again and again.
-fn watch_commits(
-    server: &Server,
-    group: &str,
-    stop: &AtomicBool,
-    commits: &Mutex<Vec<Commit>>,
-) -> Result<()> {
+fn watch_commits(server: &Server, group: &str, stop: &AtomicBool, notes: &Notes) -> Result<()> {
     let mut admin = Admin::connect(server.address())?;
     while !stop.load(Ordering::Relaxed) {
+        let asked = notes.now();
         let committed = admin.committed(group, group, PARTITIONS)?;
-        let seen = (0..).zip(committed).filter(|(_, offset)| *offset >= 0);
-        let seen = seen.map(|(partition, offset)| Commit {
+        notes.note_all((0..).zip(committed).map(|(partition, offset)| Told::OffsetRead {
+            group: weir_history::Group(0),
             place: Place { partition, offset },
-            read_back: true,
-        });
-        commits.lock().expect("nobody panics with the lock").extend(seen);
+            asked,
+        }));
         wait::let_pass(Duration::from_millis(20));
     }
     Ok(())

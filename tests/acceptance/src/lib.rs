@@ -12,7 +12,6 @@ pub mod damage;
 pub mod disk_full;
 pub mod durability;
 pub mod group;
-pub mod history;
 pub mod hostile;
 pub mod load;
 pub mod matrix;

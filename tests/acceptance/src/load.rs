@@ -15,9 +15,8 @@ use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::{ClientConfig, ClientContext};
+use weir_history::{Delivery, Place, Seen, Value};
 use weir_test_support::wait::{self, Deadline};
-
-use crate::history::{Place, Seen, Value};
 
 /// How long librdkafka goes on sending a record: through any restart.
 const KEEP_SENDING: &str = "180000";
@@ -32,7 +31,7 @@ const STUCK: Duration = Duration::from_secs(180);
 #[derive(Clone, Debug)]
 pub struct WriterSettings {
     /// Which writer of the history it is.
-    pub writer: u8,
+    pub writer: u16,
     /// `enable.idempotence`.
     pub idempotent: bool,
     /// `acks`: "all", "1" or "0".
@@ -47,7 +46,7 @@ pub struct WriterSettings {
 
 impl WriterSettings {
     /// A durable writer of small values.
-    pub fn new(writer: u8, idempotent: bool) -> Self {
+    pub fn new(writer: u16, idempotent: bool) -> Self {
         let (acks, codec) = ("all", "none");
         Self { writer, idempotent, acks, value_bytes: 100, codec, in_flight: IN_FLIGHT }
     }
@@ -148,7 +147,8 @@ impl Writer {
     /// # Errors
     /// When librdkafka refuses it for good, or nothing is acknowledged for long.
     pub fn send(&mut self) -> Result<()> {
-        let value = Value { writer: self.settings.writer, number: self.sent };
+        let number = u32::try_from(self.sent).context("a writer numbers 2^32 values")?;
+        let value = Value { writer: self.settings.writer, number };
         wait::until("a writer's records are acknowledged", STUCK, || {
             (!self.is_full()).then_some(())
         })?;
@@ -197,9 +197,14 @@ impl Writer {
     }
 
     /// What the history must know of this writer, with what it was told.
-    pub fn into_history(self) -> (crate::history::Writer, Vec<Seen>) {
-        let writer =
-            crate::history::Writer { idempotent: self.settings.idempotent, sent: self.sent };
+    pub fn into_history(self) -> (weir_history::Writer, Vec<Seen>) {
+        // librdkafka sends again by itself.
+        let delivery = match self.settings.idempotent {
+            true => Delivery::ExactlyOnce,
+            false => Delivery::AtLeastOnce,
+        };
+        let sent = u32::try_from(self.sent).expect("each value was numbered");
+        let writer = weir_history::Writer { delivery, sent };
         let mut acknowledged =
             self.reports.acknowledged.lock().expect("nobody panics with the lock");
         (writer, std::mem::take(&mut *acknowledged))
