@@ -130,7 +130,7 @@ fn fmt_edge(violation: &Violation, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Violation::EndBelowAcked { end, by, acked, known } => {
             write!(
                 f,
-                "the latest offset is {end} ({by}), but {acked} was acknowledged before ({known})"
+                "end below acked: the latest offset is {end} ({by}), but {acked} was acknowledged before ({known})"
             )
         }
         Violation::Truncated { start, explained } => {

@@ -2,7 +2,8 @@
 
 use crate::{Group, Place, Seen};
 
-/// The end of a run: all faults healed, no request in flight.
+/// The end of a run: all faults healed, no request in flight, every transaction that was ended with its
+/// control records written.
 #[derive(Clone, Debug, Default)]
 pub struct End {
     /// The edges of each partition's log, by its index.

@@ -34,7 +34,7 @@ pub(super) fn check_sent(facts: &Facts<'_>, seen: Seen, by: Source, verdict: &mu
             verdict.add(Violation::Elsewhere { seen, by, sent_to });
         }
         _ => {
-            if let Some(acked) = fate.floor.filter(|acked| seen.place.offset <= *acked) {
+            if let Some(acked) = fate.floor.filter(|acked| seen.place.offset < *acked) {
                 verdict.add(Violation::Backdated { seen, by, acked });
             }
         }

@@ -98,6 +98,34 @@ fn an_offset_of_an_aborted_transaction_never_holds() {
 }
 
 #[test]
+fn an_offset_that_was_also_sent_alone_may_hold() {
+    let tell = |alone: bool| {
+        story(|it| {
+            if alone {
+                it.commits_offset(7);
+            }
+            in_transaction(it).aborts(0).reads_offset(7).shows(&[])
+        })
+    };
+    assert!(tell(true).found().is_empty());
+    assert_eq!(tell(false).found(), ["aborted commit"]);
+}
+
+#[test]
+fn an_unclear_transaction_binds_nobody_who_went_back_after_it() {
+    let tell = |back: bool| {
+        let mut story = story(|it| {
+            in_transaction(it).committing(0).shows(&[once(0)]);
+            if back { it.commits_offset(3) } else { it.sends_offset(9) }
+        });
+        story.end.offsets = vec![(GROUP, place(0, 3))];
+        story.found()
+    };
+    assert!(tell(true).is_empty());
+    assert_eq!(tell(false), ["committed offset went back", "invented commit"]);
+}
+
+#[test]
 fn records_and_offsets_of_an_unclear_transaction_share_its_fate() {
     let tell = |shown: bool, offset: i64| {
         let mut story = story(|it| {

@@ -111,14 +111,16 @@ fn a_value_without_idempotence_is_there_at_most_as_often_as_it_was_sent() {
 
 #[test]
 fn a_refused_value_is_not_there() {
-    let tell = |sends: usize| {
+    let tell = |value, sends: usize| {
         story(|it| {
-            (0..sends).for_each(|_| _ = it.sent(0, each(0)));
-            it.lands(0, each(0)).then(WRITER, Event::Refused(each(0)))
+            (0..sends).for_each(|_| _ = it.sent(0, value));
+            it.lands(0, value).then(WRITER, Event::Refused(value))
         })
     };
-    assert_eq!(tell(1).found(), ["revived"]);
-    assert!(tell(2).found().is_empty());
+    for value in [once(0), each(0), any(0)] {
+        assert_eq!(tell(value, 1).found(), ["revived"]);
+        assert!(tell(value, 2).found().is_empty());
+    }
 }
 
 #[test]
@@ -133,6 +135,11 @@ fn idempotent_values_keep_their_order() {
         Violation::Reordered { later: seen(0, 0, once(1)), earlier: seen(0, 1, once(0)) };
     assert_eq!(tell(once).violations(), [reordered]);
     assert!(tell(each).found().is_empty());
+    let further = story(|it| {
+        (0..3).for_each(|number| _ = it.sent(0, once(number)));
+        it.lands(0, once(0)).lands(0, once(2)).lands(0, once(1))
+    });
+    assert_eq!(further.found(), ["reordered"]);
     // In different partitions there is no order.
     let apart = story(|it| it.writes(1, once(0)).writes(0, once(1)));
     assert!(apart.found().is_empty());
@@ -165,6 +172,12 @@ fn a_value_lies_behind_what_was_acknowledged_before_it_was_sent() {
     let backdated = Violation::Backdated { seen: seen(0, 0, each(1)), by: Source::End, acked: 1 };
     assert_eq!(story(|it| (hole(it, true), it).1).violations(), [backdated]);
     assert!(story(|it| (hole(it, false), it).1).found().is_empty());
+    // The highest counts, not the last.
+    let crossed = story(|it| {
+        it.sent(0, each(0)).sent(0, each(1)).acked(0, 2, each(1)).acked(0, 0, each(0));
+        it.lands(0, each(0)).sent(0, each(2)).lands(0, each(2)).lands(0, each(1))
+    });
+    assert_eq!(crossed.found(), ["backdated"]);
 }
 
 #[test]
