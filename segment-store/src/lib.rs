@@ -15,6 +15,7 @@ pub mod object;
 mod part;
 mod reader;
 mod reference;
+mod retry;
 mod store;
 #[cfg(any(test, feature = "conformance"))]
 pub mod testing;
@@ -24,5 +25,6 @@ pub use name::{NameError, ObjectName};
 pub use part::Part;
 pub use reader::{ReadError, Reader};
 pub use reference::{ByteRange, Reference};
+pub use retry::{Retry, RetrySettings};
 pub use store::{Store, StoreError};
 pub use wire::Malformed;

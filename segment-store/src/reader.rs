@@ -1,8 +1,8 @@
 //! From a reference to record batches, every byte of which has been checked.
 //!
 //! A batch's own CRC covers all but its first 21 bytes; the index says what those must be. What does
-//! not fit is read from the store once more, in case the transport was to blame, and is then an
-//! error that says where: a reader never skips.
+//! not fit is read from the store again, in case the transport was to blame, and is then an error that
+//! says where: a reader never skips.
 
 use std::sync::Arc;
 
@@ -42,6 +42,9 @@ pub enum ReadError {
         what: String,
     },
 }
+
+/// How often a range is read that is not right.
+const READS_OF_ROT: u32 = 3;
 
 /// What one cached entry takes beside its batches.
 const ENTRY_BYTES: u32 = 128;
@@ -154,27 +157,27 @@ impl Reader {
         self.checked(reference, range, |bytes| verify(bytes, wanted, reference)).await
     }
 
-    /// Reads `range` and checks it with `check`; reads once more if that says no.
+    /// Reads `range` and checks it with `check`; reads again if that says no.
     async fn checked<T>(
         &self,
         reference: &Reference,
         range: ByteRange,
         check: impl Fn(Bytes) -> Result<T, String>,
     ) -> Result<T, ReadError> {
-        let what = match check(self.store.get_range(reference.object, range).await?) {
-            Ok(checked) => return Ok(checked),
-            Err(what) => what,
-        };
-        let object = reference.object.to_string();
-        tracing::warn!(
-            object,
-            at = range.at,
-            what,
-            "a stored range is not right; reading it again"
-        );
-        check(self.store.get_range(reference.object, range).await?).map_err(|what| {
-            ReadError::Corrupt { object, at: range.at, end: range.at + u64::from(range.len), what }
-        })
+        let mut reads = 0;
+        loop {
+            let what = match check(self.store.get_range(reference.object, range).await?) {
+                Ok(checked) => return Ok(checked),
+                Err(what) => what,
+            };
+            let (object, at) = (reference.object.to_string(), range.at);
+            reads += 1;
+            if reads >= READS_OF_ROT {
+                let end = range.at + u64::from(range.len);
+                return Err(ReadError::Corrupt { object, at, end, what });
+            }
+            tracing::warn!(object, at, what, "a stored range is not right; reading it again");
+        }
     }
 }
 

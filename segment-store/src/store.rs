@@ -11,7 +11,7 @@ use object_store::{
 };
 use weir_runtime::blocking;
 
-use crate::{ByteRange, ObjectName, Part};
+use crate::{ByteRange, ObjectName, Part, Retry};
 
 /// Where objects are. Cheap to clone.
 #[derive(Clone)]
@@ -19,6 +19,8 @@ pub struct Store {
     objects: Arc<dyn ObjectStore>,
     /// The directory above `wal/`, if write-ahead logs are local files.
     local: Option<Arc<PathBuf>>,
+    /// How to ask again, if at all.
+    retry: Option<Retry>,
 }
 
 /// Up to which size a piece is copied to be written together with its neighbours.
@@ -58,10 +60,25 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Whether asking again may help.
+    pub(crate) fn may_heal(&self) -> bool {
+        matches!(self, Self::Failed { .. } | Self::Short { .. })
+    }
+}
+
 impl Store {
     /// Objects in `objects`, logs of file journals below `local`.
     pub fn new(objects: Arc<dyn ObjectStore>, local: Option<PathBuf>) -> Self {
-        Self { objects, local: local.map(Arc::new) }
+        Self { objects, local: local.map(Arc::new), retry: None }
+    }
+
+    /// The same store, not waited for any longer than `retry` says, and asked again when it fails to
+    /// read, list or delete. Creating again is left to the caller, who must find out what became of
+    /// the first attempt.
+    #[must_use]
+    pub fn retrying(self, retry: Retry) -> Self {
+        Self { retry: Some(retry), ..self }
     }
 
     /// Objects in a local directory, which must exist; every create is durable when it returns.
@@ -84,8 +101,15 @@ impl Store {
         let text = name.to_string();
         let payload: PutPayload = gather(parts).into_iter().collect();
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        let put = self.objects.put_opts(&StorePath::from(text.as_str()), payload, options).await;
-        put.map(drop).map_err(|error| failed(&text, &error))
+        let path = StorePath::from(text.as_str());
+        let create = async {
+            let put = self.objects.put_opts(&path, payload, options).await;
+            put.map(drop).map_err(|error| failed(&text, &error))
+        };
+        match &self.retry {
+            Some(retry) => retry.once(|| text.clone(), create).await,
+            None => create.await,
+        }
     }
 
     /// A whole object.
@@ -93,6 +117,10 @@ impl Store {
     /// # Errors
     /// When it can't be read.
     pub async fn get(&self, name: ObjectName) -> Result<Bytes, StoreError> {
+        self.again(name, || self.get_once(name)).await
+    }
+
+    async fn get_once(&self, name: ObjectName) -> Result<Bytes, StoreError> {
         let text = name.to_string();
         let got = self.objects.get(&StorePath::from(text.as_str())).await;
         let got = got.map_err(|error| failed(&text, &error))?;
@@ -104,6 +132,14 @@ impl Store {
     /// # Errors
     /// When it can't be read or the object is shorter.
     pub async fn get_range(&self, name: ObjectName, range: ByteRange) -> Result<Bytes, StoreError> {
+        self.again(name, || self.get_range_once(name, range)).await
+    }
+
+    async fn get_range_once(
+        &self,
+        name: ObjectName,
+        range: ByteRange,
+    ) -> Result<Bytes, StoreError> {
         let text = name.to_string();
         let end = range.at + u64::from(range.len);
         let bytes = match (&self.local, name) {
@@ -136,6 +172,14 @@ impl Store {
     /// # Errors
     /// When it can't be read.
     pub async fn get_end(&self, name: ObjectName, wanted: u64) -> Result<(Bytes, u64), StoreError> {
+        self.again(name, || self.get_end_once(name, wanted)).await
+    }
+
+    async fn get_end_once(
+        &self,
+        name: ObjectName,
+        wanted: u64,
+    ) -> Result<(Bytes, u64), StoreError> {
         let text = name.to_string();
         let path = StorePath::from(text.as_str());
         let end = GetOptions { range: Some(GetRange::Suffix(wanted)), ..GetOptions::default() };
@@ -152,7 +196,11 @@ impl Store {
         };
         let got = got.map_err(|error| failed(&text, &error))?;
         let len = got.meta.size;
-        Ok((got.bytes().await.map_err(|error| failed(&text, &error))?, len))
+        let end = got.bytes().await.map_err(|error| failed(&text, &error))?;
+        if end.len() as u64 == wanted.min(len) {
+            return Ok((end, len));
+        }
+        Err(StoreError::Short { name: text, len: end.len() as u64, end: wanted.min(len) })
     }
 
     /// The objects whose names begin with `prefix`, whole parts of it, and their lengths. A listing may
@@ -161,6 +209,14 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn list(&self, prefix: Option<&str>) -> Result<Vec<(ObjectName, u64)>, StoreError> {
+        let what = || prefix.unwrap_or("all objects").to_owned();
+        match &self.retry {
+            Some(retry) => retry.again(what, || self.list_once(prefix)).await,
+            None => self.list_once(prefix).await,
+        }
+    }
+
+    async fn list_once(&self, prefix: Option<&str>) -> Result<Vec<(ObjectName, u64)>, StoreError> {
         let path = prefix.map(StorePath::from);
         let listed = self.objects.list(path.as_ref()).try_collect::<Vec<_>>().await;
         let listed = listed.map_err(|error| failed(prefix.unwrap_or("all objects"), &error))?;
@@ -174,7 +230,18 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails; some are deleted then.
-    pub async fn delete_all(&self, names: Vec<ObjectName>) -> Result<(), StoreError> {
+    pub async fn delete_all(&self, names: &[ObjectName]) -> Result<(), StoreError> {
+        match (&self.retry, names) {
+            (_, []) => Ok(()),
+            (Some(retry), [first, ..]) => {
+                let what = || first.to_string();
+                retry.again(what, || self.delete_all_once(names)).await
+            }
+            (None, _) => self.delete_all_once(names).await,
+        }
+    }
+
+    async fn delete_all_once(&self, names: &[ObjectName]) -> Result<(), StoreError> {
         let paths: Vec<_> =
             names.iter().map(|name| Ok(StorePath::from(name.to_string().as_str()))).collect();
         let deleted = self.objects.delete_stream(stream::iter(paths).boxed()).collect::<Vec<_>>();
@@ -192,10 +259,17 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn delete(&self, name: ObjectName) -> Result<(), StoreError> {
-        let text = name.to_string();
-        match self.objects.delete(&StorePath::from(text.as_str())).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(failed(&text, &error)),
+        self.delete_all(&[name]).await
+    }
+
+    async fn again<T, F: Future<Output = Result<T, StoreError>>>(
+        &self,
+        name: ObjectName,
+        request: impl Fn() -> F,
+    ) -> Result<T, StoreError> {
+        match &self.retry {
+            Some(retry) => retry.again(|| name.to_string(), request).await,
+            None => request().await,
         }
     }
 }
@@ -227,20 +301,13 @@ fn gather(parts: &[Part]) -> Vec<Bytes> {
 }
 
 fn read_file(path: &std::path::Path, range: ByteRange) -> std::io::Result<Bytes> {
-    use std::os::unix::fs::FileExt;
-    let file = std::fs::File::open(path)?;
-    let mut bytes = BytesMut::zeroed(range.len as usize);
-    let mut read = 0;
-    while read < bytes.len() {
-        match file.read_at(&mut bytes[read..], range.at + read as u64) {
-            Ok(0) => break,
-            Ok(count) => read += count,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    bytes.truncate(read);
-    Ok(bytes.freeze())
+    use std::io::{Read, Seek, SeekFrom};
+    let mut file = std::fs::File::open(path)?;
+    file.seek(SeekFrom::Start(range.at))?;
+    // Not zeroed first: that would be one more pass over memory that nobody has touched.
+    let mut bytes = Vec::with_capacity(range.len as usize);
+    file.take(u64::from(range.len)).read_to_end(&mut bytes)?;
+    Ok(bytes.into())
 }
 
 fn failed(name: &str, error: &object_store::Error) -> StoreError {

@@ -3,8 +3,9 @@
 //! One task collects slots that have become durable. When there are enough of them ([`triggers`]) it
 //! decides what stays where it is and what is gathered into sorted objects ([`plan`]), writes those
 //! and a checkpoint object, publishes it with one compare-and-swap, and only then tells the shards,
-//! lets the tail shrink and trims the log. A step that fails is begun again with new object names:
-//! until publication nothing refers to what was written.
+//! lets the tail shrink and trims the log. Sorted objects that fail are begun again under new names:
+//! nothing refers to them yet. A checkpoint that was put together stays the same until it is known to
+//! be published: an attempt whose answer was lost may have published it.
 //!
 //! Invariants:
 //! - A partition is listed whole before a delta of it is, and claims are adopted without gaps.

@@ -56,6 +56,7 @@ pub(crate) struct Checkpointer {
     claims: Claims,
     waiting: Waiting,
     slots: Vec<DurableSlot>,
+    pending: Option<Pending>,
     /// Everything below is durable here.
     durable_below: Slot,
     /// Checkpointed slots that the tail still holds, oldest first.
@@ -74,6 +75,21 @@ pub(crate) struct Checkpointer {
     requests: Vec<oneshot::Sender<bool>>,
     retry_at: Option<Instant>,
     failures: u32,
+}
+
+/// What the slots brought, by partition.
+type Deltas = BTreeMap<TopicPartition, (LeaderEpoch, Listing)>;
+/// A checkpoint, what it was made from, and the partitions of which it says that they are gone.
+type Prepared = (Checkpoint, Deltas, BTreeSet<TopicPartition>);
+
+/// A checkpoint that is to be published. Whether it has been is not known while attempts fail.
+struct Pending {
+    checkpoint: Checkpoint,
+    deltas: Deltas,
+    slots: Vec<DurableSlot>,
+    gone: BTreeSet<TopicPartition>,
+    /// Partitions that were given up meanwhile.
+    closed_since: BTreeSet<TopicPartition>,
 }
 
 /// Why a checkpoint was not made.
@@ -126,6 +142,7 @@ impl Checkpointer {
             claims: Claims::default(),
             waiting: Waiting::default(),
             slots: Vec::new(),
+            pending: None,
             durable_below: Slot::OPEN.next(),
             cached: VecDeque::new(),
             tail_bytes: 0,
@@ -181,6 +198,9 @@ impl Checkpointer {
             Message::Closed(partitions) => {
                 for partition in partitions {
                     self.claims.closed(partition);
+                    if let Some(pending) = &mut self.pending {
+                        pending.closed_since.insert(partition);
+                    }
                     if self.listed.remove(&partition) {
                         self.gone.insert(partition);
                     }
@@ -238,30 +258,37 @@ impl Checkpointer {
         }
     }
 
-    /// Makes one checkpoint of all that is durable and publishes it.
+    /// Makes one checkpoint of all that is durable and publishes it, after one that an earlier attempt
+    /// has left unpublished, for all it knows.
     async fn checkpoint(&mut self) -> Result<(), Failed> {
+        self.publish_pending().await?;
         let slots = std::mem::take(&mut self.slots);
         let waiting = std::mem::take(&mut self.waiting);
-        let result = self.checkpoint_slots(&slots).await;
-        match result {
-            Ok(()) => {
-                self.cached.extend(slots.iter().map(|slot| (slot.bytes, durable_chunks(slot))));
-                self.trim().await
+        match self.prepare(&slots).await {
+            Ok(prepared) => {
+                self.pending = prepared.map(|(checkpoint, deltas, gone)| {
+                    let closed_since = BTreeSet::new();
+                    Pending { checkpoint, deltas, slots, gone, closed_since }
+                });
             }
             Err(error) => {
                 self.slots = slots;
                 self.waiting = waiting;
-                Err(error)
+                return Err(error);
             }
         }
+        self.publish_pending().await?;
+        self.trim().await
     }
 
-    async fn checkpoint_slots(&mut self, slots: &[DurableSlot]) -> Result<(), Failed> {
+    /// Writes what `slots` need to be written and puts a checkpoint together; `None` if there is
+    /// nothing new to say.
+    async fn prepare(&mut self, slots: &[DurableSlot]) -> Result<Option<Prepared>, Failed> {
         let adopted_through = self.claims.settled_through();
         let whole = self.number == 0 || self.number - self.full >= MAX_DELTAS;
         let nothing_new = slots.is_empty() && self.claims.unlisted().is_empty();
         if nothing_new && self.gone.is_empty() && self.number > 0 {
-            return Ok(());
+            return Ok(None);
         }
         let plan = plan::plan(slots, &self.deps.settings);
         let gathered = self.write_sorted(&plan).await?;
@@ -282,8 +309,18 @@ impl Checkpointer {
             adopted_through,
             partitions: lines.into_iter().collect(),
         };
-        self.publish(&checkpoint).await?;
-        self.published(checkpoint, deltas).await;
+        Ok(Some((checkpoint, deltas, self.gone.clone())))
+    }
+
+    /// Publishes the checkpoint that has been put together, if there is one. It stays the same until
+    /// it is published: an attempt that failed may have published it after all.
+    async fn publish_pending(&mut self) -> Result<(), Failed> {
+        if let Some(pending) = &self.pending {
+            self.publish(&pending.checkpoint).await?;
+        }
+        if let Some(pending) = self.pending.take() {
+            self.published(pending).await;
+        }
         Ok(())
     }
 
@@ -340,13 +377,10 @@ impl Checkpointer {
         let (session, number) = (self.deps.session, checkpoint.number);
         let name = ObjectName::Checkpoint { session, number };
         let bytes = checkpoint::encode(checkpoint);
-        let part = weir_segment_store::Part::Bytes(bytes);
-        match self.deps.store.create(name, std::slice::from_ref(&part)).await {
-            // Left by an attempt that was not published: nothing refers to it.
-            Err(StoreError::Exists(_)) => {
-                self.deps.store.delete(name).await?;
-                self.deps.store.create(name, &[part]).await?;
-            }
+        let part = weir_segment_store::Part::Bytes(bytes.clone());
+        match self.deps.store.create(name, &[part]).await {
+            // Made by an earlier attempt, unless the store is wrong: nothing may point to nothing.
+            Err(StoreError::Exists(_)) if self.deps.store.get(name).await? == bytes => {}
             other => other?,
         }
         let pointer = CheckpointPointer {
@@ -359,11 +393,9 @@ impl Checkpointer {
     }
 
     /// A checkpoint is published: remember it, tell the shards, drop the chain before a full one.
-    async fn published(
-        &mut self,
-        checkpoint: Checkpoint,
-        deltas: BTreeMap<TopicPartition, (LeaderEpoch, Listing)>,
-    ) {
+    async fn published(&mut self, pending: Pending) {
+        let Pending { checkpoint, deltas, slots, gone, closed_since } = pending;
+        self.cached.extend(slots.iter().map(|slot| (slot.bytes, durable_chunks(slot))));
         let (old_full, is_full) = (self.full, checkpoint.number == checkpoint.full);
         let old_number = self.number;
         self.number = checkpoint.number;
@@ -372,10 +404,15 @@ impl Checkpointer {
             self.listed.clear();
             self.in_place.clear();
         }
-        self.gone.clear();
+        self.gone.retain(|partition| !gone.contains(partition));
         for (partition, line) in &checkpoint.partitions {
             if let Line::Whole(listing) | Line::Delta(listing) = line {
-                self.listed.insert(*partition);
+                let now = if closed_since.contains(partition) {
+                    &mut self.gone
+                } else {
+                    &mut self.listed
+                };
+                now.insert(*partition);
                 let own = |name: &ObjectName| name.session() == self.deps.session;
                 let names = listing.references.iter().map(|reference| reference.object);
                 self.in_place.extend(names.filter(own));

@@ -16,6 +16,9 @@ use weir_segment_store::{
 
 use super::Census;
 
+/// How often a checkpoint is read that does not read as it should: the transport may be to blame.
+const READS_OF_ROT: u32 = 3;
+
 /// What an ended session left.
 #[derive(Debug)]
 pub(crate) struct SessionLogs {
@@ -194,9 +197,18 @@ impl Sessions {
     }
 
     async fn checkpoint(&self, name: ObjectName) -> Result<checkpoint::Checkpoint, SessionError> {
-        let bytes = self.store.get(name).await?;
-        checkpoint::decode(&bytes)
-            .map_err(|error| SessionError::Checkpoint { name: name.to_string(), error })
+        let mut reads = 0;
+        loop {
+            let bytes = self.store.get(name).await?;
+            reads += 1;
+            match checkpoint::decode(&bytes) {
+                Ok(checkpoint) => return Ok(checkpoint),
+                Err(error) if reads >= READS_OF_ROT => {
+                    return Err(SessionError::Checkpoint { name: name.to_string(), error });
+                }
+                Err(error) => tracing::warn!(%name, %error, "reading a checkpoint again"),
+            }
+        }
     }
 }
 

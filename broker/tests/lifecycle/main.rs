@@ -4,13 +4,23 @@
 
 mod world;
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
 use bytes::Bytes;
 use uuid::Uuid;
 use weir_broker::client::{AppendError, BrokerClient, ReadError};
 use weir_ids::{Offset, PartitionIndex, TopicId, TopicPartition};
+use weir_meta::store::{Fault, Faulty, Memory, Operation};
 use weir_runtime::{Random, Seeded};
 
-use world::{Life, PARTITIONS, World, durable, id};
+use weir_segment_store::testing::{Fate, FaultyObjects, Request};
+use world::{Life, PARTITIONS, Place, World, durable, id};
 
 /// What a partition should hold.
 #[derive(Default)]
@@ -31,8 +41,8 @@ struct Story {
 }
 
 impl Story {
-    async fn begin(seed: u64, buffer_bytes: u64) -> Self {
-        let world = World::new(buffer_bytes).await;
+    async fn begin(seed: u64, place: Place, buffer_bytes: u64) -> Self {
+        let world = World::new(place, buffer_bytes).await;
         let life = Some(world.life().await);
         let partitions = (0..PARTITIONS).map(|_| Expected::default()).collect();
         Self { seed, world, life, chance: Seeded::new(seed), partitions }
@@ -51,7 +61,10 @@ impl Story {
         match self.below(100) {
             0..60 => self.append(partition, step).await,
             60..70 => self.retry(partition).await,
-            70..78 => assert!(self.life().broker.checkpoint().await),
+            70..78 => {
+                let published = self.life().broker.checkpoint().await;
+                assert!(published || self.world.is_faulty());
+            }
             78..82 => {
                 self.life.take().unwrap().end().await;
                 self.life = Some(self.world.life().await);
@@ -61,7 +74,10 @@ impl Story {
                 self.life = Some(self.world.life().await);
             }
             88..90 => self.delete_records(partition).await,
-            90..92 => drop(self.life().broker.retire_sessions().await.unwrap()),
+            90..92 => {
+                let retired = self.life().broker.retire_sessions().await;
+                assert!(retired.is_ok() || self.world.is_faulty(), "{retired:?}");
+            }
             _ => self.read_somewhere(partition).await,
         }
     }
@@ -124,8 +140,8 @@ impl Story {
     }
 }
 
-async fn live(seed: u64, buffer_bytes: u64) {
-    let mut story = Story::begin(seed, buffer_bytes).await;
+async fn live(seed: u64, place: Place, buffer_bytes: u64) {
+    let mut story = Story::begin(seed, place, buffer_bytes).await;
     for step in 0..400 {
         story.step(step).await;
     }
@@ -135,20 +151,96 @@ async fn live(seed: u64, buffer_bytes: u64) {
 #[tokio::test]
 async fn many_lives_with_room_for_everything() {
     for seed in 0..4 {
-        live(seed, 64 << 20).await;
+        live(seed, Place::directory(), 64 << 20).await;
     }
 }
 
 #[tokio::test]
 async fn many_lives_with_little_room() {
     for seed in 10..14 {
-        live(seed, 96 << 10).await;
+        live(seed, Place::directory(), 96 << 10).await;
     }
+}
+
+/// A store that fails, is slow, loses answers and lands creates late, as `seed` says.
+fn faulty_objects(seed: u64) -> Place {
+    let chance = Seeded::new(seed);
+    Place::Objects(FaultyObjects::new(move |request: Request, _: &str| {
+        let some = Duration::from_millis(chance.next_u64() % 500);
+        match (request, chance.next_u64() % 100) {
+            (_, 0..10) => Fate::Slow(some),
+            (_, 10..13) => Fate::Fails,
+            (_, 13..16) => Fate::FailsAfter,
+            (Request::Put, 16..19) => Fate::Late(some),
+            (Request::Put, 19..21) => Fate::Twice(some),
+            (Request::Put, 21..23) => Fate::Conflicts,
+            (Request::Put, 23..24) => Fate::HangsAfter,
+            (Request::Get, 16..17) => Fate::Rots(chance.next_u64()),
+            (Request::Get, 19..21) => Fate::EndsEarly,
+            (Request::List, 16..40) => Fate::Stale(some),
+            _ => Fate::Done,
+        }
+    }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_lives_over_an_object_store_that_fails() {
+    for seed in 20..24 {
+        live(seed, faulty_objects(seed), 64 << 20).await;
+        live(seed + 100, faulty_objects(seed), 96 << 10).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_checkpoint_that_was_published_unnoticed_stays() {
+    let troubled = Arc::new(AtomicBool::new(false));
+    let metadata = {
+        let (troubled, answer_lost) = (Arc::clone(&troubled), AtomicBool::new(false));
+        Faulty::new(Arc::new(Memory::new()), move |operation| {
+            if !troubled.load(Ordering::Relaxed) {
+                None
+            } else if answer_lost.load(Ordering::Relaxed) {
+                Some(Fault::Before)
+            } else {
+                let lost = operation == Operation::Txn;
+                answer_lost.store(lost, Ordering::Relaxed);
+                lost.then_some(Fault::After)
+            }
+        })
+    };
+    let objects = {
+        let (troubled, checkpoints) = (Arc::clone(&troubled), AtomicUsize::new(0));
+        FaultyObjects::new(move |request: Request, path: &str| {
+            let watched = request == Request::Put && path.contains("/checkpoint/");
+            // The first, and the attempt to make it again, which finds it there.
+            let fails = watched
+                && checkpoints.fetch_add(1, Ordering::Relaxed) >= 2
+                && troubled.load(Ordering::Relaxed);
+            if fails { Fate::Fails } else { Fate::Done }
+        })
+    };
+    let world = World::with(Place::Objects(objects), Arc::new(metadata), 1 << 20).await;
+    let life = world.life().await;
+    let append = async |value: &str| {
+        let records = world.batch(&[value.as_bytes().to_vec()], None);
+        life.append(0, records).await.unwrap()
+    };
+    append("first").await;
+    troubled.store(true, Ordering::Relaxed);
+    assert!(!life.broker.checkpoint().await, "it is published, but nobody says so");
+    append("second").await;
+    assert!(!life.broker.checkpoint().await);
+    life.die().await;
+    troubled.store(false, Ordering::Relaxed);
+    let life = world.life().await;
+    let values: Vec<_> = life.read(0, 0).await.unwrap().into_iter().map(|(_, v)| v).collect();
+    assert_eq!(values, [b"first".to_vec(), b"second".to_vec()]);
+    life.end().await;
 }
 
 #[tokio::test]
 async fn more_checkpoints_than_a_chain_may_have() {
-    let world = World::new(1 << 20).await;
+    let world = World::new(Place::directory(), 1 << 20).await;
     let life = world.life().await;
     for number in 0..80 {
         let value = format!("{number}").into_bytes();
@@ -165,7 +257,7 @@ async fn more_checkpoints_than_a_chain_may_have() {
 
 #[tokio::test]
 async fn an_append_to_what_is_not_owned_says_so() {
-    let world = World::new(1 << 20).await;
+    let world = World::new(Place::directory(), 1 << 20).await;
     let life = world.life().await;
     let unknown = TopicPartition::new(TopicId(Uuid::from_u128(1)), PartitionIndex(0));
     let append = durable(unknown, world.batch(&[b"v".to_vec()], None));

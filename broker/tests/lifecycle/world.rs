@@ -22,8 +22,9 @@ use weir_meta::{
 use weir_protocol::records::{BatchBuilder, split};
 use weir_runtime::{Runtime, Seeded, SystemClock, Tasks};
 use weir_segment_store::{
-    Reader, Store,
-    journal::{FileJournal, FileJournalSettings},
+    Reader, Retry, RetrySettings, Store,
+    journal::{FileJournal, FileJournalSettings, Journal, ObjectJournal, ObjectJournalSettings},
+    testing::FaultyObjects,
 };
 
 const CLUSTER: Uuid = Uuid::from_u128(1);
@@ -38,9 +39,45 @@ pub(crate) fn durable(partition: TopicPartition, records: Bytes) -> Append {
     Append { partition, epoch: None, records, acks, expected: None, origin }
 }
 
+/// Where records are kept.
+pub(crate) enum Place {
+    /// On a disk that does what it should.
+    Directory(tempfile::TempDir),
+    /// In an object store that may not.
+    Objects(FaultyObjects),
+}
+
+impl Place {
+    pub(crate) fn directory() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("objects")).unwrap();
+        Self::Directory(directory)
+    }
+
+    fn open(&self, runtime: &Runtime) -> (Store, Arc<dyn Journal>) {
+        let runtime = runtime.clone();
+        match self {
+            Self::Directory(directory) => {
+                let root = directory.path();
+                let settings = FileJournalSettings { file_bytes: 64 << 10, ..Default::default() };
+                let journal = FileJournal::new(root, CLUSTER, runtime, settings);
+                let store = Store::local(&root.join("objects"), root.to_owned()).unwrap();
+                (store, Arc::new(journal))
+            }
+            Self::Objects(objects) => {
+                let retry = Retry::new(runtime.clone(), RetrySettings::default());
+                let store = Store::new(Arc::new(objects.clone()), None).retrying(retry);
+                let settings = ObjectJournalSettings::default();
+                let journal = ObjectJournal::new(store.clone(), CLUSTER, runtime, settings);
+                (store, Arc::new(journal))
+            }
+        }
+    }
+}
+
 /// What outlives a broker.
 pub(crate) struct World {
-    directory: tempfile::TempDir,
+    place: Place,
     metadata: Metadata,
     pub(crate) runtime: Runtime,
     buffer_bytes: u64,
@@ -55,8 +92,12 @@ pub(crate) struct Life {
 }
 
 impl World {
-    pub(crate) async fn new(buffer_bytes: u64) -> Self {
-        let store = Memory::new();
+    pub(crate) async fn new(place: Place, buffer_bytes: u64) -> Self {
+        Self::with(place, Arc::new(Memory::new()), buffer_bytes).await
+    }
+
+    /// A world whose metadata is kept in `store`.
+    pub(crate) async fn with(place: Place, store: Arc<dyn MetaStore>, buffer_bytes: u64) -> Self {
         let topic = Topic {
             id: id(0).topic,
             partitions: PARTITIONS,
@@ -73,25 +114,25 @@ impl World {
             txn = txn.put(Log::key(id(partition)), Log::new(LeaderEpoch::NONE).encode());
         }
         store.txn(txn).await.unwrap();
-        let directory = tempfile::tempdir().unwrap();
-        std::fs::create_dir(directory.path().join("objects")).unwrap();
-        let metadata = Metadata::new(Arc::new(store));
+        let metadata = Metadata::new(store);
         let runtime = Runtime::new(SystemClock, Seeded::new(3));
-        Self { directory, metadata, runtime, buffer_bytes }
+        Self { place, metadata, runtime, buffer_bytes }
+    }
+
+    /// Whether requests to the store may fail.
+    pub(crate) fn is_faulty(&self) -> bool {
+        matches!(self.place, Place::Objects(_))
     }
 
     pub(crate) async fn life(&self) -> Life {
-        let root = self.directory.path();
-        let store = Store::local(&root.join("objects"), root.to_owned()).unwrap();
-        let settings = FileJournalSettings { file_bytes: 64 << 10, ..Default::default() };
-        let journal = FileJournal::new(root, CLUSTER, self.runtime.clone(), settings);
+        let (store, journal) = self.place.open(&self.runtime);
         let deps = BrokerDeps {
             cluster: CLUSTER,
             node: NodeId(1),
             runtime: self.runtime.clone(),
             metadata: self.metadata.clone(),
             store: store.clone(),
-            journal: Arc::new(journal),
+            journal,
             session: Session { node: NodeId(1), rpc: None, zone: None },
         };
         let settings = BrokerSettings { buffer_bytes: self.buffer_bytes, shards: 2, sole: true };

@@ -24,7 +24,7 @@ mod tests;
 mod trim;
 mod writer;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -38,22 +38,16 @@ use self::{
 };
 use super::{Error, Journal, Sealed, Writer};
 use crate::{
-    ObjectName, Store, StoreError,
+    ObjectName, Retry, RetrySettings, Store, StoreError,
     object::{Header, Kind},
 };
 
 /// Settings of an [`ObjectJournal`].
 #[derive(Clone, Debug)]
 pub struct ObjectJournalSettings {
-    /// How long one request may take before its fate counts as unclear and it is sent again.
-    pub attempt_timeout_ms: u64,
-    /// The first pause before a request is sent again; it doubles, with jitter, up to the longest.
-    pub first_pause_ms: u64,
-    /// The longest pause.
-    pub longest_pause_ms: u64,
-    /// How often opening, sealing and trimming send one request. (Slots are sent until they land or
-    /// the session is over.)
-    pub attempts_max: u32,
+    /// How often and how patiently the store is asked. (Slots are sent until they land or the session
+    /// is over.)
+    pub retry: RetrySettings,
     /// How many slots are read at once when a session is ended.
     pub read_ahead: usize,
     /// How much of a slot's end is read at first: directory and indexes of most.
@@ -62,14 +56,7 @@ pub struct ObjectJournalSettings {
 
 impl Default for ObjectJournalSettings {
     fn default() -> Self {
-        Self {
-            attempt_timeout_ms: 10_000,
-            first_pause_ms: 50,
-            longest_pause_ms: 5_000,
-            attempts_max: 10,
-            read_ahead: 16,
-            end_bytes: 64 << 10,
-        }
+        Self { retry: RetrySettings::default(), read_ahead: 16, end_bytes: 64 << 10 }
     }
 }
 
@@ -79,6 +66,7 @@ pub struct ObjectJournal {
     store: Store,
     cluster: Uuid,
     runtime: Runtime,
+    retry: Retry,
     settings: ObjectJournalSettings,
     trimmed: Trimmed,
 }
@@ -91,25 +79,14 @@ impl ObjectJournal {
         runtime: Runtime,
         settings: ObjectJournalSettings,
     ) -> Self {
-        Self { store, cluster, runtime, settings, trimmed: Trimmed::default() }
+        let retry = Retry::new(runtime.clone(), settings.retry.clone());
+        let store = store.retrying(retry.clone());
+        Self { store, cluster, runtime, retry, settings, trimmed: Trimmed::default() }
     }
 
     fn header(&self, session: SessionId, slot: Slot, kind: Kind) -> Header {
         let put_id = self.runtime.random_u64();
         Header { cluster: self.cluster, session, number: slot.0, put_id, kind }
-    }
-
-    /// How long to wait before a request is sent again that has failed `failures` times.
-    fn pause(&self, failures: u32) -> Duration {
-        let ObjectJournalSettings { first_pause_ms, longest_pause_ms, .. } = self.settings;
-        let full = first_pause_ms.saturating_mul(1 << failures.clamp(1, 16).saturating_sub(1));
-        let full = full.min(longest_pause_ms).max(1);
-        // Between half and the whole of it, so that those who failed together do not come back so.
-        Duration::from_millis(full - self.runtime.random_u64() % (full / 2 + 1))
-    }
-
-    fn attempt_timeout(&self) -> Duration {
-        Duration::from_millis(self.settings.attempt_timeout_ms)
     }
 }
 
@@ -117,7 +94,7 @@ impl ObjectJournal {
 impl Journal for ObjectJournal {
     async fn open(&self, session: SessionId) -> Result<Box<dyn Writer>, Error> {
         let marker = Body::empty(&self.header(session, Slot::OPEN, Kind::OpenMarker));
-        match self.put(&marker, Some(self.settings.attempts_max), |_| {}).await? {
+        match self.put(&marker, Some(self.retry.attempts_max()), |_| {}).await? {
             Landing::Landed => {}
             Landing::Taken(_) => return Err(Error::Exists(session)),
         }

@@ -1,6 +1,5 @@
 //! Creating one slot, whatever the store answers.
 
-use tokio::time::{sleep, timeout};
 use weir_ids::Slot;
 
 use super::{ObjectJournal, corrupt, name, unavailable};
@@ -54,23 +53,20 @@ impl ObjectJournal {
         let name = body.name();
         let mut failures = 0;
         loop {
-            let created =
-                timeout(self.attempt_timeout(), self.store.create(name, &body.parts)).await;
-            let error = match created {
-                Ok(Ok(())) => return Ok(Landing::Landed),
-                Ok(Err(StoreError::Exists(_))) => match self.read_back(body).await? {
+            let error = match self.store.create(name, &body.parts).await {
+                Ok(()) => return Ok(Landing::Landed),
+                Err(StoreError::Exists(_)) => match self.read_back(body).await? {
                     ReadBack::Is(landing) => return Ok(landing),
                     ReadBack::Unclear(error) => error,
                 },
-                Ok(Err(error)) => error,
-                Err(_) => self.no_answer(name),
+                Err(error) => error,
             };
             failures += 1;
             failing(Failure { failures, error: &error });
             if attempts.is_some_and(|most| failures >= most) {
                 return Err(unavailable(&error));
             }
-            sleep(self.pause(failures)).await;
+            self.retry.pause(failures).await;
         }
     }
 
@@ -78,11 +74,10 @@ impl ObjectJournal {
     async fn read_back(&self, body: &Body) -> Result<ReadBack, Error> {
         let name = body.name();
         let range = ByteRange { at: 0, len: HEADER_BYTES as u32 };
-        let start = match timeout(self.attempt_timeout(), self.store.get_range(name, range)).await {
-            Ok(Ok(start)) => start,
+        let start = match self.store.get_range(name, range).await {
+            Ok(start) => start,
             // Nothing is there, or nobody says what: the create is to be repeated.
-            Ok(Err(error)) => return Ok(ReadBack::Unclear(error)),
-            Err(_) => return Ok(ReadBack::Unclear(self.no_answer(name))),
+            Err(error) => return Ok(ReadBack::Unclear(error)),
         };
         let header = match Header::decode(&start) {
             Ok(header) => header,
@@ -102,11 +97,6 @@ impl ObjectJournal {
             return Err(corrupt(name, what));
         }
         Ok(ReadBack::Is(if header == *own { Landing::Landed } else { Landing::Taken(header) }))
-    }
-
-    fn no_answer(&self, name: ObjectName) -> StoreError {
-        let what = format!("no answer within {:?}", self.attempt_timeout());
-        StoreError::Failed { name: name.to_string(), what }
     }
 }
 

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use tokio::time::{sleep, timeout};
 use weir_ids::{SessionId, Slot};
 
 use super::{
@@ -66,7 +65,7 @@ impl ObjectJournal {
                 Found::Nothing => {}
             }
             let fence = Body::empty(&self.header(session, slot, Kind::Fence));
-            match self.put(&fence, Some(self.settings.attempts_max), |_| {}).await? {
+            match self.put(&fence, Some(self.retry.attempts_max()), |_| {}).await? {
                 Landing::Landed => return Ok(None),
                 Landing::Taken(header) if header.kind == Kind::Fence => return Ok(None),
                 // The writer was quicker.
@@ -77,27 +76,21 @@ impl ObjectJournal {
 
     /// Reads what is in the place of a slot.
     async fn look(&self, session: SessionId, slot: Slot) -> Result<Found, Error> {
-        let (mut failures, mut rotten) = (0, 0);
+        let mut reads = 0;
         loop {
-            let error = match self.read_end(session, slot).await {
-                Ok(end) => match self.found(session, slot, end) {
-                    Ok(found) => return Ok(found),
-                    Err(what) => {
-                        rotten += 1;
-                        if rotten >= READS_OF_ROT {
-                            return Err(corrupt(name(session, slot), what));
-                        }
-                        StoreError::Failed { name: name(session, slot).to_string(), what }
-                    }
-                },
+            let end = match self.read_end(session, slot).await {
+                Ok(end) => end,
                 Err(StoreError::NotFound(_)) => return Ok(Found::Nothing),
-                Err(error) => error,
+                Err(error) => return Err(unavailable(&error)),
             };
-            failures += 1;
-            if failures >= self.settings.attempts_max {
-                return Err(unavailable(&error));
+            reads += 1;
+            match self.found(session, slot, end) {
+                Ok(found) => return Ok(found),
+                Err(what) if reads >= READS_OF_ROT => {
+                    return Err(corrupt(name(session, slot), what));
+                }
+                Err(_) => self.retry.pause(reads).await,
             }
-            sleep(self.pause(failures)).await;
         }
     }
 
@@ -110,12 +103,7 @@ impl ObjectJournal {
         let name = name(session, slot);
         let mut wanted = self.settings.end_bytes;
         loop {
-            let reading = timeout(self.attempt_timeout(), self.store.get_end(name, wanted)).await;
-            let no_answer = || StoreError::Failed {
-                name: name.to_string(),
-                what: format!("no answer within {:?}", self.attempt_timeout()),
-            };
-            let (end, body_len) = reading.unwrap_or_else(|_| Err(no_answer()))?;
+            let (end, body_len) = self.store.get_end(name, wanted).await?;
             match Directory::of_end(&end, body_len) {
                 Ok(End::Read(directory)) => return Ok(Ok((end, directory))),
                 Ok(End::Needs(more)) if more > wanted && wanted < body_len => wanted = more,

@@ -1,8 +1,11 @@
 //! The rules of slots, one by one, over a store that does what a test says.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use futures::{FutureExt, future::join_all};
@@ -261,7 +264,8 @@ async fn rot_is_read_again_and_then_named() {
     assert!(append(&mut writer, 1..=2).await.iter().all(Result::is_ok));
     let passing = over(objects.with(at(Request::Get, 2, 1, Fate::EndsEarly)), 2);
     assert_eq!(passing.seal(SESSION, Slot(1)).await.unwrap().end, Slot(3));
-    let lasting = over(objects.with(at(Request::Get, 2, usize::MAX, Fate::EndsEarly)), 2);
+    let last_bit = slot_body(2, 2).len * 8 - 1;
+    let lasting = over(objects.with(at(Request::Get, 2, usize::MAX, Fate::Rots(last_bit))), 2);
     let refused = lasting.seal(SESSION, Slot(1)).await;
     let Err(Error::Corrupt { path, .. }) = refused else { panic!("{refused:?}") };
     assert_eq!(path, name(SESSION, Slot(2)).to_string());

@@ -95,7 +95,7 @@ impl ObjectJournal {
     }
 
     async fn delete(&self, names: Vec<ObjectName>) -> Result<(), Error> {
-        self.store.delete_all(names).await.map_err(|error| unavailable(&error))
+        self.store.delete_all(&names).await.map_err(|error| unavailable(&error))
     }
 }
 
