@@ -200,7 +200,8 @@ impl Member {
         let mut first: BTreeMap<i32, i64> = BTreeMap::new();
         for event in self.events()? {
             match event {
-                Event::Assigned { partitions } => first.retain(|it, _| !partitions.contains(it)),
+                // What it had before may have gone to others since: each assignment is a whole one.
+                Event::Assigned { .. } => first.clear(),
                 Event::Record { p, o } => {
                     first.entry(p).or_insert(o);
                 }

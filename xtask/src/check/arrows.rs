@@ -88,9 +88,17 @@ const PLACES: &[Place] = &[
         may: &["weir-test-cache", "weir-ids", "weir-runtime", "weir-protocol"],
         never: &[],
     },
+    Place { name: "weir-history", may: &[], never: IO },
     Place {
         name: "weir-acceptance",
-        may: &["weir-test-cache", "weir-test-support", "weir-ids", "weir-runtime", "weir-protocol"],
+        may: &[
+            "weir-test-cache",
+            "weir-test-support",
+            "weir-history",
+            "weir-ids",
+            "weir-runtime",
+            "weir-protocol",
+        ],
         never: &[],
     },
     Place {
