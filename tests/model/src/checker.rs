@@ -133,9 +133,7 @@ pub(crate) fn explore<M: Model>(model: &M, bounds: &Bounds) -> Found {
 impl<M: Model> Search<'_, M> {
     /// Notes a state; returns it if it is new and must be expanded.
     fn visit(&mut self, state: M::State, origin: Origin) -> Option<(u32, M::State)> {
-        let mut hasher = Folding::default();
-        state.hash(&mut hasher);
-        if !self.seen.insert(hasher.finish()) {
+        if !self.seen.insert(Folding::of(&state)) {
             return None;
         }
         let at = self.origins.len() as u32;
@@ -176,58 +174,68 @@ impl<M: Model> Search<'_, M> {
     }
 }
 
-/// A hash by folded multiplication. States are small and many: the standard one takes longer than
-/// making them.
+/// A hash by folded multiplication. States are small numbers, many of them, and the standard hash takes
+/// longer than making them: bytes are gathered into words first.
 #[derive(Default)]
-struct Folding(u64);
+pub(crate) struct Folding {
+    hash: u64,
+    word: u64,
+    bits: u32,
+}
 
 impl Folding {
+    /// The hash of a value.
+    pub(crate) fn of(value: &impl Hash) -> u64 {
+        let mut hasher = Self::default();
+        value.hash(&mut hasher);
+        hasher.finish()
+    }
+
     fn add(&mut self, word: u64) {
-        let product =
-            u128::from(self.0 ^ word ^ 0x9e37_79b9_7f4a_7c15) * 0xd6e8_feb8_6659_fd93_u128;
-        self.0 = (product as u64) ^ ((product >> 64) as u64) ^ self.0.rotate_left(29);
+        let mixed = self.hash ^ word ^ 0x9e37_79b9_7f4a_7c15;
+        let product = u128::from(mixed) * 0xd6e8_feb8_6659_fd93_u128;
+        self.hash = (product as u64) ^ ((product >> 64) as u64) ^ self.hash.rotate_left(29);
     }
 }
 
 impl Hasher for Folding {
     fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.add(u64::from_le_bytes(word));
-        }
+        bytes.iter().for_each(|byte| self.write_u8(*byte));
     }
 
     fn write_u8(&mut self, value: u8) {
-        self.add(u64::from(value));
-    }
-
-    fn write_u16(&mut self, value: u16) {
-        self.add(u64::from(value));
-    }
-
-    fn write_u32(&mut self, value: u32) {
-        self.add(u64::from(value));
+        self.word |= u64::from(value) << self.bits;
+        self.bits += 8;
+        if self.bits == 64 {
+            let word = std::mem::take(&mut self.word);
+            self.bits = 0;
+            self.add(word);
+        }
     }
 
     fn write_u64(&mut self, value: u64) {
         self.add(value);
     }
 
+    /// Discriminants and lengths.
     fn write_usize(&mut self, value: usize) {
-        self.add(value as u64);
+        match u8::try_from(value) {
+            Ok(value) => self.write_u8(value),
+            Err(_) => self.add(value as u64),
+        }
     }
 
     fn finish(&self) -> u64 {
-        let mut last = Self(self.0);
-        last.add(0x2545_f491_4f6c_dd1d);
-        last.0
+        let mut last = Self { hash: self.hash, ..Self::default() };
+        last.add(self.word);
+        last.add(u64::from(self.bits) ^ 0x2545_f491_4f6c_dd1d);
+        last.hash
     }
 }
 
 /// What is stored is a hash already.
 #[derive(Default)]
-struct Identity(u64);
+pub(crate) struct Identity(u64);
 
 impl Hasher for Identity {
     fn write(&mut self, bytes: &[u8]) {

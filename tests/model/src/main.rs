@@ -17,6 +17,7 @@
 //! What we give up: liveness properties, a browser for states, more than one core. None is needed yet.
 
 mod checker;
+mod owners;
 mod report;
 mod slots;
 

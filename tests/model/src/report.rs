@@ -4,6 +4,7 @@ use std::{fmt::Debug, time::Duration};
 
 use crate::{
     checker::{Bounds, Found, Model, explore},
+    owners::{self, Owners},
     slots::{self, Slots},
 };
 
@@ -27,6 +28,10 @@ fn every_bug(visit: &mut impl Visit) {
         let model = Slots { bug: Some(*bug), ..Slots::SMALL };
         visit.visit(&Planted { name: name(bug), property, model });
     }
+    for (bug, property, scope) in owners::Bug::ALL {
+        let model = Owners { bug: Some(*bug), ..*scope };
+        visit.visit(&Planted { name: name(bug), property, model });
+    }
 }
 
 /// `NoFence` is `no-fence` for people.
@@ -43,25 +48,42 @@ fn name(bug: &impl Debug) -> String {
 
 /// Explores every model without a bug; true if nothing is wrong.
 pub(crate) fn clean(small: bool) -> bool {
-    let mut fine = true;
-    let slots: &[Slots] = if small { &[Slots::SMALL] } else { Slots::FULL };
-    for model in slots {
-        fine &= one_clean("slots", model);
+    if small {
+        return scopes("slots", &[Slots::SMALL]).is_some()
+            & scopes("owners", &[Owners::SMALL]).is_some();
     }
-    fine
+    let never = [scopes("slots", Slots::FULL), scopes("owners", Owners::FULL)];
+    never.iter().all(|never| never.as_ref().is_some_and(Vec::is_empty))
 }
 
-fn one_clean<M: Model + Debug>(title: &str, model: &M) -> bool {
+/// Explores a model in several scopes. Returns the events that happened in none of them; nothing if a
+/// property was violated, or a scope not exhausted.
+fn scopes<M: Model + Debug>(title: &str, models: &[M]) -> Option<Vec<&'static str>> {
+    let mut never = M::EVENTS.to_vec();
+    let mut fine = true;
+    for model in models {
+        println!("{title}: {model:?}");
+        let found = one(model);
+        never.retain(|event| found.unseen_events.contains(event));
+        fine &= found.exhausted && found.violated.is_empty();
+    }
+    println!("{title}: {} of {} events happened", M::EVENTS.len() - never.len(), M::EVENTS.len());
+    for event in &never {
+        println!("  NEVER     {event}");
+    }
+    fine.then_some(never)
+}
+
+fn one<M: Model>(model: &M) -> Found {
     let watch = Stopwatch::start();
     let found = explore(model, &Bounds { states_max: STATES_MAX, until: None });
-    println!("{title}: {model:?}");
     println!(
         "  {} states, {} transitions, depth {}, {:.1?}{}",
         found.states,
         found.transitions,
         found.depth,
         watch.elapsed(),
-        if found.exhausted { ", exhausted" } else { "" }
+        if found.exhausted { ", exhausted" } else { ", NOT EXHAUSTED" }
     );
     for property in model.properties() {
         match found.violated.get(property.name) {
@@ -72,17 +94,7 @@ fn one_clean<M: Model + Debug>(title: &str, model: &M) -> bool {
             }
         }
     }
-    let events = M::EVENTS.len();
-    println!("  happened  {} of {events} events", events - found.unseen_events.len());
-    for event in &found.unseen_events {
-        println!("  NEVER     {event}");
-    }
-    is_fine(&found)
-}
-
-/// Every property holds in every state, and everything that should happen does.
-pub(crate) fn is_fine(found: &Found) -> bool {
-    found.exhausted && found.violated.is_empty() && found.unseen_events.is_empty()
+    found
 }
 
 /// Plants every bug; true if each is caught by the property that is named for it.
