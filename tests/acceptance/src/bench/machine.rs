@@ -9,6 +9,8 @@ use anyhow::Result;
 use weir_test_support::wait::{Deadline, Stopwatch};
 
 const CHUNK: usize = 1 << 20;
+/// How many sums are computed between two looks at the clock.
+const SUMS_A_LOOK: usize = 64;
 /// How long each is measured.
 const TIME: Duration = Duration::from_secs(3);
 
@@ -54,4 +56,18 @@ pub(super) fn disk() -> Result<f64> {
         bytes += CHUNK;
     }
     Ok(bytes as f64 / watch.elapsed().as_secs_f64())
+}
+
+/// CRC32C over 1 MiB again and again, on one core, from its caches.
+pub(super) fn crc32c() -> f64 {
+    let chunk = vec![1; CHUNK];
+    let (deadline, watch) = (Deadline::after(TIME), Stopwatch::start());
+    let mut bytes = 0;
+    while !deadline.has_passed() {
+        for _ in 0..SUMS_A_LOOK {
+            std::hint::black_box(weir_protocol::records::crc32c(std::hint::black_box(&chunk)));
+        }
+        bytes += SUMS_A_LOOK * CHUNK;
+    }
+    bytes as f64 / watch.elapsed().as_secs_f64()
 }

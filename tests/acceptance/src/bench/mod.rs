@@ -124,6 +124,7 @@ impl Bench {
         }
         for (what, bytes_a_second) in [
             ("loopback TCP", machine::loopback()?),
+            ("CRC32C", machine::crc32c()),
             ("1 MiB writes, fdatasync each", machine::disk()?),
         ] {
             let shown = format!("{:.0}", bytes_a_second / f64::from(1 << 20));
