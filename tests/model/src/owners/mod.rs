@@ -137,11 +137,11 @@ impl Owners {
 
     /// Two partitions: claims with gaps, one trim for both.
     const PAIR: Owners =
-        Owners { partitions: 2, checkpoints: 2, claims: 3, rounds: 0, ..Self::LONG };
+        Owners { partitions: 2, slots: 2, claims: 3, unclear: false, rounds: 0, ..Self::SMALL };
 
     /// Exhausted in some minutes.
     pub(crate) const FULL: &[Owners] =
-        &[Self::TIGHT, Self::TWICE, Self::LONG, Self::THREE, Self::PAIR];
+        &[Self::PAIR, Self::TIGHT, Self::TWICE, Self::LONG, Self::THREE];
 }
 
 /// One step: session, partition, and what else it takes.
