@@ -41,7 +41,8 @@ pub(crate) enum Outcome {
     Recovered(Claimed),
     /// It is not claimed.
     NotClaimed(OpenError),
-    /// It is claimed, but what it holds is not known: no checkpoint may say that it is adopted.
+    /// It is claimed, or may be for all that is known, but what it holds is not known: no checkpoint
+    /// may say that it is adopted.
     NotRecovered(OpenError),
 }
 
@@ -50,12 +51,15 @@ pub(crate) struct Opening {
     metadata: Metadata,
     session: SessionId,
     last_claim: ClaimNumber,
+    /// The claims that were opened, and under which something may have been written.
+    opened: BTreeSet<(TopicPartition, ClaimNumber)>,
     sessions: Sessions,
 }
 
 impl Opening {
     pub(crate) fn new(metadata: Metadata, session: SessionId, sessions: Sessions) -> Self {
-        Self { metadata, session, last_claim: ClaimNumber::NONE, sessions }
+        let opened = BTreeSet::new();
+        Self { metadata, session, last_claim: ClaimNumber::NONE, opened, sessions }
     }
 
     /// Gives each partition the number of its claim.
@@ -75,11 +79,18 @@ impl Opening {
     ) -> Vec<Outcome> {
         let results = self.claim(claims).await;
         let mut outcomes = Vec::with_capacity(claims.len());
-        for (rules, result) in rules.iter().zip(results) {
+        for ((claim, rules), result) in claims.iter().zip(rules).zip(results) {
             outcomes.push(match result {
+                // Somebody else's answer was heard, or none: then the claim may have been made.
+                Err(error @ OpenError::Claim(ClaimError::Metadata(_))) => {
+                    Outcome::NotRecovered(error)
+                }
                 Err(error) => Outcome::NotClaimed(error),
                 Ok(found) => match self.recover(&found, Arc::clone(rules)).await {
-                    Ok(claimed) => Outcome::Recovered(claimed),
+                    Ok(claimed) => {
+                        self.opened.insert(*claim);
+                        Outcome::Recovered(claimed)
+                    }
                     Err(error) => Outcome::NotRecovered(error),
                 },
             });
@@ -127,7 +138,10 @@ impl Opening {
         found: &MetaClaimed,
         rules: Arc<TopicRules>,
     ) -> Result<Claimed, OpenError> {
-        let (id, log) = (found.partition, &found.log);
+        let (id, mut log) = (found.partition, found.log.clone());
+        // Claims of this very session that it never learned of, or could not recover, hold nothing.
+        log.inherited
+            .retain(|part| part.session != self.session || self.opened.contains(&(id, part.claim)));
         // Newest first: what an adopted checkpoint stands in for need not be readable any more.
         for part in log.inherited.iter().rev() {
             self.sessions.read(part.session).await.map_err(Arc::new)?;
@@ -137,7 +151,7 @@ impl Opening {
                 break;
             }
         }
-        let listing = recover(id, log, self.sessions.all())?;
+        let listing = recover(id, &log, self.sessions.all())?;
         Ok(Claimed { id, epoch: log.leader_epoch, listing, rules })
     }
 }

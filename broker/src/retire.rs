@@ -1,7 +1,7 @@
 //! Clearing away what ended sessions left, once nobody needs it.
 //!
 //! Done only by a broker that is known to be the only one: what it refers to is then all that is
-//! referred to. A session's chain and slots go when no `logs/` key needs the session; files that
+//! referred to, once all partitions are open. A session's chain and slots go when no `logs/` key needs the session; files that
 //! records are still read from stay until they are referred to no more.
 
 use std::collections::BTreeSet;
@@ -47,7 +47,8 @@ impl Broker {
     pub async fn retire_sessions(&self) -> Result<usize, RetireError> {
         let metadata = self.metadata();
         let census = Census::take(metadata).await?;
-        let kept = self.referred_to(census.partitions).await.map_err(|Gone| RetireError::Ending)?;
+        let kept = self.referred_to(census.claimed).await.map_err(|Gone| RetireError::Ending)?;
+        let Some(kept) = kept else { return Ok(0) };
         let mut gone = 0;
         for (session, (wal, revision)) in &census.wals {
             let wanted = *session == self.session() || census.needed.contains(session);
@@ -77,11 +78,12 @@ impl Broker {
         Ok(())
     }
 
-    /// Every object that an open partition refers to.
+    /// Every object that these partitions refer to; `None` if one of them is not open: then nobody
+    /// knows what it refers to.
     async fn referred_to(
         &self,
         partitions: Vec<TopicPartition>,
-    ) -> Result<BTreeSet<ObjectName>, Gone> {
+    ) -> Result<Option<BTreeSet<ObjectName>>, Gone> {
         let mut by_shard = vec![Vec::new(); self.shards().len()];
         for partition in partitions {
             by_shard[ShardHandle::of(self.shards(), partition).0].push(partition);
@@ -90,8 +92,11 @@ impl Broker {
         for (shard, partitions) in self.shards().iter().zip(by_shard) {
             let objects = |partition: &mut Partition| partition.objects();
             let questions = partitions.into_iter().map(|partition| (partition, objects)).collect();
-            names.extend(shard.ask_all(questions).await?.into_iter().flatten().flatten());
+            for objects in shard.ask_all(questions).await? {
+                let Some(objects) = objects else { return Ok(None) };
+                names.extend(objects);
+            }
         }
-        Ok(names)
+        Ok(Some(names))
     }
 }

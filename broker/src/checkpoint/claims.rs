@@ -21,12 +21,13 @@ impl Claims {
         }
     }
 
+    /// These claims are opened, or were surely not made; with them goes every earlier claim of the same
+    /// partitions, for nobody will ask any more what that one had adopted.
     pub(super) fn settled(&mut self, claims: &[ClaimNumber]) {
-        for claim in claims {
-            if let Some(partition) = self.open.remove(claim) {
-                self.unlisted.insert(partition);
-            }
-        }
+        let newest: BTreeMap<TopicPartition, ClaimNumber> =
+            claims.iter().filter_map(|claim| Some((*self.open.get(claim)?, *claim))).collect();
+        self.open.retain(|claim, partition| newest.get(partition).is_none_or(|it| claim > it));
+        self.unlisted.extend(newest.into_keys());
     }
 
     /// Every claim up to this one is settled.
@@ -68,5 +69,16 @@ mod tests {
         assert_eq!(claims.settled_through(), ClaimNumber(1), "claim 2 is still open");
         claims.settled(&[ClaimNumber(2)]);
         assert_eq!(claims.settled_through(), ClaimNumber(4));
+    }
+
+    #[test]
+    fn a_claim_settles_those_of_its_partition_before_it() {
+        let mut claims = Claims::default();
+        let of = |claim, index| (ClaimNumber(claim), partition(index));
+        claims.claimed(vec![of(1, 0), of(2, 1), of(3, 0), of(4, 0)]);
+        claims.settled(&[ClaimNumber(3)]);
+        assert_eq!(claims.settled_through(), ClaimNumber(1), "claim 2 is another partition's");
+        claims.settled(&[ClaimNumber(2)]);
+        assert_eq!(claims.settled_through(), ClaimNumber(3), "claim 4 is later");
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use weir_ids::{ClaimNumber, SessionId, TopicPartition};
 use weir_meta::{
     Error, Metadata,
-    model::{Log, Record, Wal},
+    model::{Log, LogState, Record, Wal},
     store::{Revision, list},
 };
 
@@ -13,8 +13,8 @@ use weir_meta::{
 pub(crate) struct Census {
     /// The sessions' logs.
     pub(crate) wals: BTreeMap<SessionId, (Wal, Revision)>,
-    /// Every partition that has a log.
-    pub(crate) partitions: Vec<TopicPartition>,
+    /// Every partition whose log somebody has claimed and not dropped.
+    pub(crate) claimed: Vec<TopicPartition>,
     /// The sessions that hold a part of some partition's log which nobody else has adopted.
     pub(crate) needed: BTreeSet<SessionId>,
 }
@@ -30,16 +30,18 @@ impl Census {
             }
         }
         let (entries, _) = list(metadata.store(), Log::PREFIX).await?;
-        let (mut partitions, mut needed) = (Vec::new(), BTreeSet::new());
+        let (mut claimed, mut needed) = (Vec::new(), BTreeSet::new());
         for entry in &entries {
-            partitions.extend(Log::partition(&entry.key));
             let log = Log::decode(entry)?;
             let Some(owner) = log.owner else { continue };
+            if log.state != LogState::Dropped {
+                claimed.extend(Log::partition(&entry.key));
+            }
             let adopted = wals.get(&owner.session);
             let adopted = adopted.map_or(ClaimNumber::NONE, |(wal, _)| wal.adopted_through());
             let sessions = log.inherited.iter().map(|part| part.session).chain([owner.session]);
             needed.extend(sessions.filter(|session| log.needs(*session, adopted)));
         }
-        Ok(Self { wals, partitions, needed })
+        Ok(Self { wals, claimed, needed })
     }
 }

@@ -191,23 +191,75 @@ async fn many_lives_over_an_object_store_that_fails() {
     }
 }
 
+/// Metadata that, from the moment it is told to, takes one more change, loses the answer, and is away.
+fn metadata_that_loses_an_answer() -> (Faulty, Arc<AtomicBool>) {
+    let troubled = Arc::new(AtomicBool::new(false));
+    let (told, answer_lost) = (Arc::clone(&troubled), AtomicBool::new(false));
+    let faulty = Faulty::new(Arc::new(Memory::new()), move |operation| {
+        if !told.load(Ordering::Relaxed) {
+            None
+        } else if answer_lost.load(Ordering::Relaxed) {
+            Some(Fault::Before)
+        } else {
+            let lost = operation == Operation::Txn;
+            answer_lost.store(lost, Ordering::Relaxed);
+            lost.then_some(Fault::After)
+        }
+    });
+    (faulty, troubled)
+}
+
+/// A world in which one life has written "first", another has adopted it by reference, and a third has
+/// claimed it without learning so.
+async fn claimed_unnoticed() -> (World, Life) {
+    let (metadata, troubled) = metadata_that_loses_an_answer();
+    let objects = FaultyObjects::new(|_: Request, _: &str| Fate::Done);
+    let world = World::with(Place::Objects(objects), Arc::new(metadata), 1 << 20).await;
+    let life = world.life().await;
+    life.append(0, world.batch(&[b"first".to_vec()], None)).await.unwrap();
+    life.die().await;
+    let life = world.life().await;
+    assert!(life.broker.checkpoint().await);
+    life.end().await;
+    let life = world.begin().await;
+    troubled.store(true, Ordering::Relaxed);
+    assert!(life.open().await.is_err());
+    troubled.store(false, Ordering::Relaxed);
+    (world, life)
+}
+
+async fn assert_first_is_there(life: &Life) {
+    assert_eq!(life.read(0, 0).await, Ok(vec![(0, b"first".to_vec())]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_was_made_unnoticed_is_not_adopted() {
+    let (world, life) = claimed_unnoticed().await;
+    assert!(life.broker.checkpoint().await);
+    life.die().await;
+    let life = world.life().await;
+    assert_first_is_there(&life).await;
+    life.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_unopened_partition_needs_is_not_cleared_away() {
+    let (world, life) = claimed_unnoticed().await;
+    assert_eq!(life.broker.retire_sessions().await.unwrap(), 0);
+    life.open().await.unwrap();
+    assert_first_is_there(&life).await;
+    assert!(life.broker.checkpoint().await);
+    assert!(life.broker.retire_sessions().await.unwrap() > 0, "the claim that counts is adopted");
+    assert_first_is_there(&life).await;
+    life.end().await;
+    let life = world.life().await;
+    assert_first_is_there(&life).await;
+    life.end().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_checkpoint_that_was_published_unnoticed_stays() {
-    let troubled = Arc::new(AtomicBool::new(false));
-    let metadata = {
-        let (troubled, answer_lost) = (Arc::clone(&troubled), AtomicBool::new(false));
-        Faulty::new(Arc::new(Memory::new()), move |operation| {
-            if !troubled.load(Ordering::Relaxed) {
-                None
-            } else if answer_lost.load(Ordering::Relaxed) {
-                Some(Fault::Before)
-            } else {
-                let lost = operation == Operation::Txn;
-                answer_lost.store(lost, Ordering::Relaxed);
-                lost.then_some(Fault::After)
-            }
-        })
-    };
+    let (metadata, troubled) = metadata_that_loses_an_answer();
     let objects = {
         let (troubled, checkpoints) = (Arc::clone(&troubled), AtomicUsize::new(0));
         FaultyObjects::new(move |request: Request, path: &str| {

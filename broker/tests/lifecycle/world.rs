@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 use uuid::Uuid;
 use weir_broker::{
-    Broker, BrokerDeps, BrokerSettings, LocalBroker, TopicRules,
+    Broker, BrokerDeps, BrokerSettings, LocalBroker, OpenError, TopicRules,
     client::{
         Acks, Append, AppendError, BrokerClient, Entries, Isolation, Origin, Read, ReadError,
     },
@@ -124,7 +124,15 @@ impl World {
         matches!(self.place, Place::Objects(_))
     }
 
+    /// A life in which all partitions are open.
     pub(crate) async fn life(&self) -> Life {
+        let life = self.begin().await;
+        life.open().await.unwrap();
+        life
+    }
+
+    /// A life in which none is yet.
+    pub(crate) async fn begin(&self) -> Life {
         let (store, journal) = self.place.open(&self.runtime);
         let deps = BrokerDeps {
             cluster: CLUSTER,
@@ -138,11 +146,6 @@ impl World {
         let settings = BrokerSettings { buffer_bytes: self.buffer_bytes, shards: 2, sole: true };
         let tasks = Tasks::new();
         let broker = Broker::start(deps, settings, &tasks).await.unwrap();
-        let rules = Arc::new(TopicRules::default());
-        let assigned = (0..PARTITIONS).map(|p| (id(p), Arc::clone(&rules))).collect();
-        for opened in broker.open(assigned).await {
-            opened.unwrap();
-        }
         let client = broker.client();
         Life { broker, client, tasks, reader: Reader::new(store, 1 << 20) }
     }
@@ -161,6 +164,13 @@ impl World {
 }
 
 impl Life {
+    /// Opens all partitions; the first error of any.
+    pub(crate) async fn open(&self) -> Result<(), OpenError> {
+        let rules = Arc::new(TopicRules::default());
+        let assigned = (0..PARTITIONS).map(|p| (id(p), Arc::clone(&rules))).collect();
+        self.broker.open(assigned).await.into_iter().collect()
+    }
+
     /// Appends durably and returns the first offset.
     pub(crate) async fn append(&self, partition: u32, records: Bytes) -> Result<i64, AppendError> {
         let receipts = self.client.append(vec![durable(id(partition), records)]).await;
