@@ -45,7 +45,11 @@ enum Run {
         readers: usize,
     },
     /// Three consumers of each client share a topic; one is killed, one is added
-    Groups,
+    Groups {
+        /// Only these groups
+        #[arg(value_parser = Group::ALL.map(|group| group.name))]
+        names: Vec<String>,
+    },
     /// Frames that no client sends
     Hostile {
         /// Frames of each kind
@@ -150,10 +154,7 @@ impl Arguments {
     fn run(&self) -> Result<()> {
         match self.run {
             Run::Clients { count, readers } => self.clients(count, readers),
-            Run::Groups => {
-                let server = self.start()?;
-                Group::ALL.iter().try_for_each(|group| show(group.run(&server)?))
-            }
+            Run::Groups { ref names } => self.groups(names),
             Run::Hostile { rounds, seed } => show(hostile::run(&self.start()?, rounds, seed)?),
             Run::Kill9 { cycles, seed, tear } => {
                 let report = Kill9 { cycles, seed, tear }.run(&mut self.start()?)?;
@@ -184,6 +185,12 @@ impl Arguments {
                 show(Bench { bytes: mib << 20, value_bytes, rounds }.run(weir)?)
             }
         }
+    }
+
+    fn groups(&self, names: &[String]) -> Result<()> {
+        let server = self.start()?;
+        let wanted = |group: &&Group| names.is_empty() || names.iter().any(|it| it == group.name);
+        Group::ALL.iter().filter(wanted).try_for_each(|group| show(group.run(&server)?))
     }
 
     fn clients(&self, count: u32, readers: usize) -> Result<()> {

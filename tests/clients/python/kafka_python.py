@@ -70,6 +70,13 @@ def member(options):
         max_poll_records=50,
     )
     reader.subscribe([options.topic], listener=Announcer())
+    # kafka-python 3.0.12 drops out of its group, silently and for good, when a leader joins again since
+    # the topic's metadata came after its assignment and a poll ends while that join is under way: the
+    # assignment made meanwhile resets what had asked for the join (`need_rejoin`), so no later poll
+    # finishes it or turns heartbeats on again. It does so with Apache Kafka as well. With the metadata
+    # here before the first poll, its joins have other reasons, which are kept until they are done.
+    while not reader.partitions_for_topic(options.topic):
+        pass  # Each turn asks the server.
     while not leaving.is_set():
         offsets = {}
         for partition, batch in reader.poll(timeout_ms=200).items():
