@@ -157,7 +157,7 @@ impl Broker {
         back.spawn_fallible("checkpoints", |stop| checkpointer.run(checkpoint_inbox, stop));
         let metadata = deps.metadata.clone();
         front.spawn_fallible("session", |stop| async move {
-            registration.keep(&metadata, stop, || {}).await
+            registration.keep(&metadata, stop, |_| {}).await
         });
         let opening = Mutex::new(Opening::new(deps.metadata.clone(), session, sessions));
         let deps = Arc::new(deps);

@@ -7,11 +7,7 @@
 use std::collections::BTreeSet;
 
 use weir_ids::{SessionId, Slot, TopicPartition};
-use weir_meta::{
-    Error as MetaError,
-    model::Wal,
-    store::{Compare, Txn},
-};
+use weir_meta::{Error as MetaError, model::Wal};
 use weir_segment_store::{ObjectName, checkpoint::MAX_DELTAS, journal};
 
 use crate::{
@@ -49,8 +45,8 @@ impl Broker {
         let census = Census::take(metadata).await?;
         let kept = self.referred_to(census.claimed).await.map_err(|Gone| RetireError::Ending)?;
         let Some(kept) = kept else { return Ok(0) };
-        let mut gone = 0;
-        for (session, (wal, revision)) in &census.wals {
+        let mut gone = BTreeSet::new();
+        for (session, (wal, _)) in &census.wals {
             let wanted = *session == self.session() || census.needed.contains(session);
             if wanted || wal.sealed.is_none() {
                 continue;
@@ -59,13 +55,13 @@ impl Broker {
             let keep = |name: &ObjectName| kept.contains(name);
             self.journal().trim(*session, Slot(u64::MAX), &keep).await?;
             if kept.iter().all(|name| name.session() != *session) {
-                let key = Wal::key(*session);
-                let txn = Txn::new().when(Compare::unchanged(key.clone(), *revision)).delete(key);
-                metadata.store().txn(txn).await.map_err(MetaError::from)?;
-                gone += 1;
+                gone.insert(*session);
             }
         }
-        Ok(gone)
+        if gone.is_empty() {
+            return Ok(0);
+        }
+        Ok(metadata.remove_wals(&gone).await?.len())
     }
 
     async fn delete_chain(&self, session: SessionId, wal: &Wal) -> Result<(), RetireError> {

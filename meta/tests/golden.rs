@@ -11,7 +11,7 @@ use weir_ids::{
 };
 use weir_meta::{
     model::{
-        Assignment, CheckpointPointer, Cluster, Creation, Deletion, HostPort, Inherited,
+        Assignment, CheckpointPointer, Cluster, Condemned, Creation, Deletion, HostPort, Inherited,
         Leadership, Log, LogState, ModelError, NextProducerId, Node, Owner, Record, Role, Seal,
         Session, SessionAllocation, Topic, TopicState, Wal,
     },
@@ -119,6 +119,8 @@ fn sessions_and_wals() {
 
     let key = Wal::key(SessionId(41));
     check("wal-new.v1", key.clone(), &Wal::default());
+    check("wal-node.v1", key.clone(), &Wal::of(NodeId(1)));
+    check("condemned.v1", Condemned::key(SessionId(41)), &Condemned {});
     let checkpoint = CheckpointPointer {
         object: "9a/ckp/41/12".to_owned(),
         number: 12,
@@ -126,7 +128,7 @@ fn sessions_and_wals() {
         adopted_through: ClaimNumber(9),
     };
     let sealed = Some(Seal { at: Slot(1_003), detail: None });
-    let mut value = Wal { checkpoint: Some(checkpoint), trim: Slot(977), sealed };
+    let mut value = Wal { node: None, checkpoint: Some(checkpoint), trim: Slot(977), sealed };
     check("wal-sealed.v1", key.clone(), &value);
     value.sealed = Some(Seal { at: Slot(1_003), detail: Some("3:88".to_owned()) });
     check("wal-sealed-detail.v1", key, &value);

@@ -10,6 +10,7 @@
 mod assignment;
 mod cluster;
 mod codec;
+mod condemned;
 mod election;
 mod intent;
 mod log;
@@ -22,6 +23,7 @@ mod wal;
 pub use assignment::Assignment;
 pub use cluster::Cluster;
 pub use codec::{ModelError, Record};
+pub use condemned::Condemned;
 pub use election::Leadership;
 pub use intent::{Creation, Deletion};
 pub use log::{Inherited, Log, LogState, Owner};

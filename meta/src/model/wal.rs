@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! wals/00000000000000000041
-//! {"v":1,"checkpoint":{"object":"9a/ckp/41/12","number":12,"covers_below":977,
+//! {"v":1,"node":1,"checkpoint":{"object":"9a/ckp/41/12","number":12,"covers_below":977,
 //!  "adopted_through":9},"trim":977,"sealed":{"at":1003}}
 //! ```
 //!
 //! Written by the owner until it is sealed, then by garbage collection alone; never removed while a
-//! `logs/` key needs the session.
+//! `logs/` key needs the session. The node is that of the session's broker, so that a later session
+//! of the same node may end it; keys of older versions do not say.
 //!
 //! Invariants (decided here, carried out by compare-and-swap):
 //! - a checkpoint never covers less, or adopts less, than the one before, and none is published
@@ -17,7 +18,7 @@
 //! - a seal is set once, at or above the trim slot.
 
 use serde::{Deserialize, Serialize};
-use weir_ids::{ClaimNumber, SessionId, Slot};
+use weir_ids::{ClaimNumber, NodeId, SessionId, Slot};
 
 use super::codec::Record;
 use crate::store::Key;
@@ -25,6 +26,9 @@ use crate::store::Key;
 /// A session's write-ahead log.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Wal {
+    /// The node that its session runs on, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodeId>,
     /// The newest published checkpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<CheckpointPointer>,
@@ -108,7 +112,7 @@ impl Record for Wal {}
 
 impl Default for Wal {
     fn default() -> Self {
-        Self { checkpoint: None, trim: Slot::OPEN.next(), sealed: None }
+        Self { node: None, checkpoint: None, trim: Slot::OPEN.next(), sealed: None }
     }
 }
 
@@ -124,6 +128,11 @@ impl Wal {
     /// The session in a WAL's key.
     pub fn session(key: &Key) -> Option<SessionId> {
         key.as_str().strip_prefix(Self::PREFIX)?.parse().ok().map(SessionId)
+    }
+
+    /// The WAL of a new session on `node`.
+    pub fn of(node: NodeId) -> Self {
+        Self { node: Some(node), ..Self::default() }
     }
 
     /// Through which claim the published checkpoint has adopted.

@@ -3,6 +3,7 @@
 
 mod claim;
 mod cluster;
+mod ending;
 mod owned;
 mod producer_ids;
 mod session;

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use weir_ids::{NodeId, SessionId, Slot};
 use weir_runtime::Stop;
 
 use crate::{
     Error, Metadata,
     cas::{self, Step, Unclear, read},
-    model::{Record, Session, SessionAllocation, Wal},
+    model::{Condemned, Record, Session, SessionAllocation, Wal},
     store::{Compare, LeaseId, Remedy, StoreError, Txn},
 };
 
@@ -30,6 +30,12 @@ pub enum RegisterError {
         /// Where its WAL is sealed.
         at: Slot,
     },
+    /// Others may end it, and perhaps have begun to: open a new one.
+    #[error("session {session} is condemned: others may end it; open a new one")]
+    Condemned {
+        /// The session.
+        session: SessionId,
+    },
     /// It has no WAL in the metadata: it was never allocated.
     #[error("session {session} has no WAL in the metadata; allocate one")]
     Unknown {
@@ -45,7 +51,9 @@ impl RegisterError {
     /// Retry, fix or stop.
     pub fn remedy(&self) -> Remedy {
         match self {
-            RegisterError::Fenced { .. } | RegisterError::Unknown { .. } => Remedy::Fix,
+            RegisterError::Fenced { .. }
+            | RegisterError::Condemned { .. }
+            | RegisterError::Unknown { .. } => Remedy::Fix,
             RegisterError::Metadata(error) => error.remedy(),
         }
     }
@@ -58,6 +66,8 @@ pub struct Registration {
     session: Session,
     ttl: Duration,
     lease: LeaseId,
+    /// When the request was sent that made it: the first sign of life.
+    sent: Instant,
 }
 
 impl Metadata {
@@ -72,12 +82,13 @@ impl Metadata {
         let id = SessionId(written.revision().0);
         // The id is ours alone: what is there already is what we wrote.
         cas::update(self.store(), &Wal::key(id), |wal: Option<&Wal>| {
-            Ok(if wal.is_some() { Step::Keep(id) } else { Step::Put(Wal::default(), id) })
+            Ok(if wal.is_some() { Step::Keep(id) } else { Step::Put(Wal::of(node), id) })
         })
         .await
     }
 
-    /// Registers a session, or registers it again: requires that its WAL is unsealed.
+    /// Registers a session, or registers it again: requires that its WAL is unsealed and that it is
+    /// not condemned.
     ///
     /// # Errors
     /// [`RegisterError`].
@@ -87,6 +98,7 @@ impl Metadata {
         session: &Session,
         ttl: Duration,
     ) -> Result<Registration, RegisterError> {
+        let sent = Instant::now();
         let lease = self.store().grant(ttl).await.map_err(Error::from)?;
         let (key, mut unclear) = (Session::key(id), Unclear::default());
         for _ in 0..cas::ATTEMPTS_MAX {
@@ -95,13 +107,15 @@ impl Metadata {
             if let Some(seal) = &wal.value.sealed {
                 return Err(RegisterError::Fenced { session: id, at: seal.at });
             }
-            let txn = Txn::new().when(Compare::unchanged(Wal::key(id), wal.revision)).put_leased(
-                key.clone(),
-                session.encode(),
-                lease,
-            );
+            if self.is_condemned(id).await? {
+                return Err(RegisterError::Condemned { session: id });
+            }
+            let txn = Txn::new()
+                .when(Compare::unchanged(Wal::key(id), wal.revision))
+                .when(Compare::absent(Condemned::key(id)))
+                .put_leased(key.clone(), session.encode(), lease);
             if unclear.commit(self.store(), txn).await?.is_some() {
-                return Ok(Registration { id, session: session.clone(), ttl, lease });
+                return Ok(Registration { id, session: session.clone(), ttl, lease, sent });
             }
         }
         Err(unclear.or(Error::Contended { key }).into())
@@ -109,31 +123,38 @@ impl Metadata {
 }
 
 impl Registration {
-    /// Keeps the session registered until `stop`, then takes the registration back; `seen` is
-    /// called at each sign of life that arrived. Registers again when the lease was lost.
+    /// Keeps the session registered until `stop`, then takes the registration back. Registers again
+    /// when the lease was lost, or the registration was taken away.
+    ///
+    /// `seen` is called at each sign of life that arrived, the first registration included, with
+    /// the time at which it was *sent*: at some time after that the session was registered, and so
+    /// not condemned.
     ///
     /// # Errors
-    /// [`RegisterError::Fenced`] once the session has been ended, or what can't be retried.
+    /// [`RegisterError::Fenced`] once the session has been ended, [`RegisterError::Condemned`] once
+    /// others may end it, or what can't be retried.
     pub async fn keep(
         mut self,
         metadata: &Metadata,
         stop: Stop,
-        mut seen: impl FnMut() + Send,
+        mut seen: impl FnMut(Instant) + Send,
     ) -> Result<(), RegisterError> {
         let pause = self.ttl / SIGNS_PER_TTL;
+        seen(self.sent);
         loop {
             tokio::select! {
                 biased;
                 () = stop.requested() => break,
                 () = sleep(pause) => {}
             }
-            match timeout(pause, metadata.store().keep_alive(self.lease)).await {
-                Ok(Ok(())) => seen(),
-                Ok(Err(StoreError::LeaseNotFound { .. })) => {
+            let sent = Instant::now();
+            match timeout(pause, self.give_sign(metadata)).await {
+                Ok(Ok(true)) => seen(sent),
+                Ok(Ok(false) | Err(StoreError::LeaseNotFound { .. })) => {
                     match metadata.register_session(self.id, &self.session, self.ttl).await {
                         Ok(again) => {
                             self = again;
-                            seen();
+                            seen(self.sent);
                         }
                         Err(error) if error.remedy() == Remedy::Retry => {}
                         Err(error) => return Err(error),
@@ -149,5 +170,13 @@ impl Registration {
         // If this does not arrive, the lease ends by itself.
         let _ = timeout(pause, metadata.store().revoke(self.lease)).await;
         Ok(())
+    }
+
+    /// Gives the lease its whole time again; then whether the session is still registered with it.
+    /// Who condemns a session takes the key away, and leaves the lease.
+    async fn give_sign(&self, metadata: &Metadata) -> Result<bool, StoreError> {
+        metadata.store().keep_alive(self.lease).await?;
+        let entry = metadata.store().get(&Session::key(self.id)).await?;
+        Ok(entry.is_some_and(|entry| entry.lease == Some(self.lease)))
     }
 }

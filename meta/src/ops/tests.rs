@@ -1,5 +1,6 @@
 //! The operations on a store that works, and on one that fails (`property`).
 
+mod ending;
 mod property;
 
 use std::{sync::Arc, time::Duration};
@@ -251,7 +252,7 @@ async fn session_ids_are_given_once() {
     assert!(ids.is_sorted());
     ids.dedup();
     assert_eq!(ids.len(), 20);
-    assert_eq!(metadata.wal(ids[3]).await.unwrap().unwrap().value, Wal::default());
+    assert_eq!(metadata.wal(ids[3]).await.unwrap().unwrap().value, Wal::of(NodeId(1)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -264,7 +265,7 @@ async fn a_registration_is_kept_and_made_again() {
     let keeper = metadata.clone();
     tasks.spawn_fallible(
         "keep",
-        |stop| async move { registration.keep(&keeper, stop, || {}).await },
+        |stop| async move { registration.keep(&keeper, stop, |_| {}).await },
     );
     let key = Session::key(s);
     tokio::time::sleep(SESSION_TTL * 3).await;

@@ -108,6 +108,7 @@ impl WalKey {
             adopted_through: claim(self.adopted),
         };
         Wal {
+            node: None,
             checkpoint: (self.published > 0).then_some(pointer),
             trim: slot(self.trim),
             sealed: (self.sealed > 0).then(|| Seal { at: slot(self.sealed), detail: None }),

@@ -110,6 +110,7 @@ impl Metadata {
             adopted_through: ClaimNumber::NONE,
         };
         Wal {
+            node: None,
             checkpoint: (self.covers > 1).then_some(pointer),
             trim: slot(self.trim),
             sealed: (self.sealed > 0).then(|| Seal { at: slot(self.sealed), detail: None }),
