@@ -178,17 +178,18 @@ impl Seen {
         if let Some(seal) = &own.value.sealed {
             return Err(ClaimError::Fenced { session: by.session, at: seal.at });
         }
-        if let Some(owner) = log.must_be_sealed(by.session) {
-            let previous = self.wal(owner)?;
-            if previous.value.sealed.is_none() {
-                return Err(ClaimError::OwnerNotSealed { partition, owner });
-            }
-            rests_on(Compare::unchanged(Wal::key(owner), previous.revision));
+        if let Some(owner) = log.must_be_sealed(by.session)
+            && self.wal(owner)?.value.sealed.is_none()
+        {
+            return Err(ClaimError::OwnerNotSealed { partition, owner });
         }
-        let adopted_through = match log.owner {
-            Some(owner) => self.wal(owner.session)?.value.adopted_through(),
-            None => ClaimNumber::NONE,
-        };
+        let mut adopted_through = ClaimNumber::NONE;
+        if let Some(owner) = log.owner {
+            // One that released the log may publish just now: then the inherited list is another.
+            let previous = self.wal(owner.session)?;
+            adopted_through = previous.value.adopted_through();
+            rests_on(Compare::unchanged(Wal::key(owner.session), previous.revision));
+        }
         rests_on(Compare::unchanged(Wal::key(by.session), own.revision));
         rests_on(Compare::present(Assignment::key(partition.topic)));
         Ok(log.claimed(by, adopted_through))

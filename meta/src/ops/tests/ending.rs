@@ -156,3 +156,32 @@ async fn many_sessions_are_forgotten_whatever_the_answers() {
     assert_eq!(failing.remove_wals(&sessions).await.unwrap(), sessions);
     assert_eq!(list(&store, Wal::PREFIX).await.unwrap().0, []);
 }
+
+/// The releaser publishes after the claim has looked, and before it writes.
+#[tokio::test(start_paused = true)]
+async fn a_claim_is_judged_by_the_checkpoint_that_is_published_then() {
+    let store = Memory::new();
+    let certain = Metadata::new(Arc::new(store.clone()));
+    for entry in list(with_partitions(1).await.store(), "").await.unwrap().0 {
+        store.txn(Txn::new().put(entry.key, entry.value)).await.unwrap();
+    }
+    let (first, second) = (session(&certain).await, session(&certain).await);
+    let heir = session(&certain).await;
+    claim(&certain, first, 1).await.unwrap();
+    certain.seal(first, seal_at(5)).await.unwrap();
+    claim(&certain, second, 1).await.unwrap();
+    let release = OwnedChange::Release { end_slot: Slot(8), end_offset: Offset(100) };
+    change(&certain, second, 1, release).await.unwrap();
+    let slow = Faulty::new(Arc::new(store), |operation| {
+        (operation == Operation::Txn).then_some(Fault::Late(Duration::from_secs(1)))
+    });
+    let slow = Metadata::new(Arc::new(slow));
+    let (claimed, ()) = tokio::join!(claim(&slow, heir, 1), async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        certain.publish_checkpoint(second, &checkpoint(1, 1)).await.unwrap();
+        let removed = certain.remove_wals(&[first].into()).await.unwrap();
+        assert_eq!(removed, [first].into(), "its owner has adopted what it held");
+    });
+    let named: Vec<_> = claimed.unwrap().log.inherited.iter().map(|part| part.session).collect();
+    assert_eq!(named, [second], "nothing names what is forgotten");
+}
