@@ -18,7 +18,9 @@ use weir_coordinator::{
 use weir_ids::NodeId;
 use weir_meta::{
     Metadata,
-    controller::{Controller, CreateTopic, LocalController, Settings as ControllerSettings},
+    controller::{
+        Controller, CreateTopic, LocalController, NoProbe, Settings as ControllerSettings,
+    },
     model::Session,
     store::Memory,
     views::View,
@@ -99,6 +101,7 @@ impl World {
             runtime.clone(),
             NODE,
             ControllerSettings::default(),
+            Arc::new(NoProbe),
             &tasks,
         );
         controller.elected().await;

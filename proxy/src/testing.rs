@@ -25,7 +25,7 @@ use weir_ids::{
 };
 use weir_meta::{
     Metadata, ProducerIds,
-    controller::{self, LocalController},
+    controller::{self, LocalController, NoProbe},
     model::{Assignment, HostPort, Node, Record, Role, Session, Topic, TopicState},
     store::{self, MetaStore, Txn},
     views::View,
@@ -111,7 +111,9 @@ impl Cluster {
         let settings = controller::Settings::default();
         let runtime = Runtime::system();
         let (metadata, view) = (self.metadata.clone(), self.view.clone());
-        let controller = LocalController::start(metadata, view, runtime, HERE, settings, tasks);
+        let probe = Arc::new(NoProbe);
+        let controller =
+            LocalController::start(metadata, view, runtime, HERE, settings, probe, tasks);
         controller.elected().await;
         controller
     }

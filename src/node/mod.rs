@@ -18,7 +18,7 @@ use weir_coordinator::{BrokerLog, Cluster, Coordinator, ViewedCluster};
 use weir_ids::NodeId;
 use weir_meta::{
     Metadata, ProducerIds,
-    controller::{LocalController, Settings as ControllerSettings},
+    controller::{LocalController, NoProbe, Settings as ControllerSettings},
     model::{HostPort, Node, Role, Session},
     store::Embedded,
     views::View,
@@ -161,7 +161,9 @@ async fn controller(
         ..ControllerSettings::default()
     };
     let (metadata, view, runtime) = (metadata.clone(), view.clone(), runtime.clone());
-    let controller = LocalController::start(metadata, view, runtime, node, settings, tasks);
+    // There is no other broker to ask.
+    let probe = Arc::new(NoProbe);
+    let controller = LocalController::start(metadata, view, runtime, node, settings, probe, tasks);
     if tokio::time::timeout(ELECTION_WAIT, controller.elected()).await.is_err() {
         tracing::warn!("no controller is elected yet; topics can't be changed until one is");
     }

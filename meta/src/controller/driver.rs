@@ -1,32 +1,21 @@
-//! What an elected controller does by itself: it finishes what was interrupted, removes what was
-//! deleted, and keeps the assignments even as brokers come and go.
+//! What an elected controller does by itself: it condemns sessions whose brokers have probably died,
+//! keeps the assignments even as brokers come and go, finishes what was interrupted, and removes what
+//! was deleted.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
-use async_trait::async_trait;
 use tokio::time::{Instant, sleep, sleep_until};
-use weir_ids::{NodeId, PartitionIndex, TopicId};
+use weir_ids::{NodeId, TopicId};
 use weir_runtime::Stop;
 
 use super::{
-    election::Term,
-    error::Error,
-    local::Inner,
-    placement::{self, Move},
+    election::Term, error::Error, liveness::Liveness, local::Inner, placement, probe::Probed,
 };
 use crate::{
-    cas::{self, Plan, Round, read},
-    model::{Assignment, Creation, Deletion, Leadership, ModelError, Record},
-    ops::SESSION_TTL,
-    store::{Compare, MetaStore, Remedy, Txn, list},
-    views::Snapshot,
+    model::{Creation, Deletion, ModelError, Record},
+    store::{Remedy, list},
+    views::{Changes, Snapshot},
 };
-
-/// How long a broker may be away before its partitions are given to others.
-pub const DEAD_AFTER: Duration = SESSION_TTL.saturating_mul(2);
 
 /// How soon what could not be finished is tried again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -67,9 +56,7 @@ pub(super) async fn run(inner: &Inner, stop: Stop) {
 struct Driver<'a> {
     inner: &'a Inner,
     term: Term,
-    /// Brokers that had partitions and are not alive, since when. They stay here, given up or not,
-    /// until they are alive again.
-    absent: BTreeMap<NodeId, Instant>,
+    liveness: Liveness,
     /// Over which brokers the partitions were evened out last.
     evened: Option<BTreeSet<NodeId>>,
 }
@@ -77,11 +64,12 @@ struct Driver<'a> {
 impl<'a> Driver<'a> {
     fn new(inner: &'a Inner, term: Term) -> Self {
         inner.forget_loads();
-        Self { inner, term, absent: BTreeMap::new(), evened: None }
+        Self { inner, term, liveness: Liveness::default(), evened: None }
     }
 
     async fn run(mut self) {
         let mut changes = self.inner.view.changes();
+        let mut links = self.inner.link.subscribe();
         loop {
             let done = match self.work().await {
                 Ok(done) => done,
@@ -96,12 +84,12 @@ impl<'a> Driver<'a> {
                 }
             };
             let now = Instant::now();
-            let deaths = self.absent.values().map(|since| *since + DEAD_AFTER);
-            let dead_at = deaths.filter(|at| *at > now).min();
+            let dead_at = self.liveness.next_death(now);
             tokio::select! {
                 biased;
                 () = self.inner.nudge.notified() => {}
-                () = until_brokers_change(&mut changes, self.evened.as_ref()) => {}
+                () = until_sessions_change(&mut changes, &self.liveness) => {}
+                _ = links.wait_for(|link| self.liveness.is_due(*link)), if done => {}
                 () = sleep(if done { SWEEP_INTERVAL } else { RETRY_PAUSE }) => {}
                 () = sleep_until(dead_at.unwrap_or(now)), if dead_at.is_some() => {}
             }
@@ -110,10 +98,39 @@ impl<'a> Driver<'a> {
 
     /// `false`: something is left to do.
     async fn work(&mut self) -> Result<bool, Error> {
+        // What clients wait for comes first.
+        self.condemn().await?;
+        self.even_out().await?;
         let mut done = self.finish_creations().await?;
         done &= self.finish_deletions().await?;
-        self.even_out().await?;
         Ok(done)
+    }
+
+    /// Condemns the sessions that have probably ended.
+    async fn condemn(&mut self) -> Result<(), Error> {
+        let inner = self.inner;
+        self.liveness.see(inner.view.now().sessions().map(|session| &**session));
+        let link = *inner.link.borrow();
+        if self.liveness.needs_look(link) {
+            let unsealed = inner.unsealed().await?;
+            self.liveness.look(Instant::now(), &unsealed);
+        }
+        let suspects = self.liveness.suspects(link, &inner.take_reports());
+        for (suspect, probed) in inner.ask(suspects).await {
+            let (id, why) = (suspect.id, suspect.why);
+            if probed == Probed::Answers {
+                self.liveness.answered(id, Instant::now());
+            }
+            if !suspect.is_gone(probed) {
+                tracing::debug!(session = %id, ?why, ?probed, "a suspected session is spared");
+            } else if inner.condemn(self.term, &suspect).await? {
+                tracing::warn!(session = %id, ?why, ?probed, "a session is condemned");
+                self.liveness.condemned(&suspect);
+            } else {
+                self.liveness.spared(id);
+            }
+        }
+        Ok(())
     }
 
     async fn finish_creations(&self) -> Result<bool, Error> {
@@ -134,70 +151,38 @@ impl<'a> Driver<'a> {
         Ok(done)
     }
 
-    /// Evens out the assignments if the brokers are others than last time.
+    /// Evens out the assignments if the brokers are others than last time, or something is assigned
+    /// to none of them: a topic may have been placed on one just before it died.
     async fn even_out(&mut self) -> Result<(), Error> {
         let now = self.inner.view.now();
-        let alive = alive(&now);
-        if alive.is_empty() {
-            return Ok(());
-        }
-        let brokers = self.brokers(&now, alive);
-        if self.evened.as_ref() == Some(&brokers) {
+        if self.liveness.alive().is_empty() {
             return Ok(());
         }
         let topics = now.topics().filter_map(|topic| Some((topic, now.assignment(topic.id)?)));
         let assignments: Vec<(TopicId, &[NodeId])> = topics
             .map(|(topic, nodes)| (topic.id, &nodes[..nodes.len().min(topic.partitions as usize)]))
             .collect();
+        let assigned: BTreeSet<NodeId> =
+            assignments.iter().flat_map(|(_, nodes)| nodes.iter().copied()).collect();
+        let known = self.evened.iter().flatten().chain(&assigned).copied();
+        let brokers = self.liveness.brokers(known, Instant::now());
+        if self.evened.as_ref() == Some(&brokers) && assigned.is_subset(&brokers) {
+            return Ok(());
+        }
         let moves = placement::rebalance(&assignments, &brokers);
         if !moves.is_empty() {
             tracing::info!(moves = moves.len(), brokers = brokers.len(), "evening out partitions");
-            self.carry_out(moves).await?;
+            self.inner.carry_out(self.term, moves).await?;
         }
         self.inner.forget_loads();
         self.evened = Some(brokers);
         Ok(())
     }
-
-    /// The brokers that partitions may stay with: the live ones, and those away for a short time.
-    fn brokers(&mut self, now: &Snapshot, alive: BTreeSet<NodeId>) -> BTreeSet<NodeId> {
-        let at = Instant::now();
-        let assigned = now.topics().filter_map(|topic| now.assignment(topic.id));
-        let assigned: BTreeSet<NodeId> = assigned.flat_map(|nodes| nodes.iter().copied()).collect();
-        let known = self.evened.iter().flatten().copied();
-        for node in assigned.into_iter().chain(known).filter(|node| !alive.contains(node)) {
-            self.absent.entry(node).or_insert(at);
-        }
-        self.absent.retain(|node, _| !alive.contains(node));
-        let short = self.absent.iter().filter(|(_, since)| at - **since < DEAD_AFTER);
-        short.map(|(node, _)| *node).chain(alive).collect()
-    }
-
-    async fn carry_out(&self, moves: Vec<Move>) -> Result<(), Error> {
-        let mut by_topic: BTreeMap<TopicId, Vec<Move>> = BTreeMap::new();
-        for one in moves {
-            by_topic.entry(one.partition.topic).or_default().push(one);
-        }
-        let plan = MovePlan { store: self.inner.store(), term: self.term };
-        let items: Vec<_> = by_topic.into_iter().collect();
-        for result in cas::rounds(self.inner.store(), &plan, &items).await {
-            result?;
-        }
-        Ok(())
-    }
 }
 
-/// Waits until the live brokers are not those of `evened`.
-async fn until_brokers_change(
-    changes: &mut crate::views::Changes,
-    evened: Option<&BTreeSet<NodeId>>,
-) {
-    loop {
-        let alive = alive(&*changes.next().await);
-        if !alive.is_empty() && Some(&alive) != evened {
-            return;
-        }
-    }
+/// Waits until other sessions are registered than were seen last.
+async fn until_sessions_change(changes: &mut Changes, liveness: &Liveness) {
+    while !liveness.is_news(&*changes.next().await) {}
 }
 
 /// What was begun and not finished, under `prefix`.
@@ -211,43 +196,4 @@ async fn intents<T: Record>(
     let read: Result<Vec<_>, ModelError> =
         named.map(|(topic, entry)| Ok((topic, T::decode(entry)?))).collect();
     Ok(read.map_err(crate::Error::from)?)
-}
-
-/// Changes the assignments of topics.
-struct MovePlan<'a> {
-    store: &'a dyn MetaStore,
-    term: Term,
-}
-
-#[async_trait]
-impl Plan for MovePlan<'_> {
-    type Item = (TopicId, Vec<Move>);
-    type Result = Result<(), crate::Error>;
-
-    async fn round(&self, items: &[Self::Item]) -> Result<Round<Self::Result>, crate::Error> {
-        let mut txn = Txn::new().when(Compare::unchanged(Leadership::key(), self.term.revision));
-        for (topic, moves) in items {
-            let key = Assignment::key(*topic);
-            // A topic that is gone needs no move.
-            let Some(found) = read::<Assignment>(self.store, &key).await? else { continue };
-            let mut assignment = found.value.clone();
-            for Move { partition, from, to } in moves {
-                let PartitionIndex(number) = partition.partition;
-                if let Some(node) = assignment.nodes.get_mut(number as usize)
-                    && node == from
-                {
-                    *node = *to;
-                }
-            }
-            if assignment != found.value {
-                let same = Compare::unchanged(key.clone(), found.revision);
-                txn = txn.when(same).put(key, assignment.encode());
-            }
-        }
-        Ok(Round { txn, results: items.iter().map(|_| Ok(())).collect() })
-    }
-
-    fn failed(&self, error: crate::Error) -> Self::Result {
-        Err(error)
-    }
 }

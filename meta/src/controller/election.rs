@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 use weir_runtime::Stop;
 
-use super::{error::Error, local::Inner};
+use super::{error::Error, link::Link, local::Inner};
 use crate::{
     cas::{ATTEMPTS_MAX, Unclear},
     model::{Leadership, Record},
@@ -72,6 +72,7 @@ pub(super) async fn run(inner: &Inner, stop: Stop) {
         match stood {
             Ok(Stood::Elected(term, lease)) => {
                 tracing::info!(node = %inner.node, revision = %term.revision, "elected controller");
+                inner.link.send_replace(new_link());
                 inner.term.send_replace(Some(term));
                 hold(inner, term, lease, &stop).await;
                 inner.term.send_replace(None);
@@ -100,6 +101,12 @@ pub(super) async fn run(inner: &Inner, stop: Stop) {
             }
         }
     }
+}
+
+/// The link of one who has just heard from the store.
+pub(super) fn new_link() -> Link {
+    // A sign is given, and answered, within twice the pause between two.
+    Link::new(Instant::now(), ELECTION_TTL / SIGNS_PER_TTL * 2)
 }
 
 /// What became of standing for election.
@@ -156,11 +163,17 @@ async fn hold(inner: &Inner, term: Term, lease: LeaseId, stop: &Stop) {
             _ = lost.wait_for(|now| *now != Some(term)) => return,
             () = sleep(pause) => {}
         }
+        let sent = Instant::now();
         match timeout(pause, inner.store().keep_alive(lease)).await {
-            Ok(Ok(())) => seen = Instant::now(),
+            Ok(Ok(())) => {
+                seen = Instant::now();
+                inner.link.send_modify(|link| link.arrived(sent));
+            }
             Ok(Err(StoreError::LeaseNotFound { .. })) => return,
             // No answer, or not now: the lease may still last.
-            Ok(Err(_)) | Err(_) if seen.elapsed() < ELECTION_TTL => {}
+            Ok(Err(_)) | Err(_) if seen.elapsed() < ELECTION_TTL => {
+                inner.link.send_modify(|link| link.failed(Instant::now()));
+            }
             Ok(Err(_)) | Err(_) => return,
         }
     }

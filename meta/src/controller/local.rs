@@ -1,20 +1,29 @@
 //! The controller within this process.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use async_trait::async_trait;
 use tokio::sync::{Notify, watch};
-use weir_ids::NodeId;
+use weir_ids::{NodeId, SessionId};
 use weir_runtime::{Runtime, Tasks};
 
 use super::{
     AlterConfigs, Controller, CreatePartitions, CreateTopic, CreatedTopic, DeletedTopic, Error,
-    Loads, TopicRef, driver, election, election::Term, placement,
+    Loads, Probe, TopicRef, driver,
+    election::{self, Term},
+    link::Link,
+    placement,
 };
 use crate::{Metadata, store::MetaStore, views::View};
 
 /// How many changes go on at once at most; two of one topic never do.
 const NAME_LOCKS: usize = 64;
+
+/// How many reports of broken sessions wait at most; who reports does so again.
+const REPORTS_MAX: usize = 1_000;
 
 /// What topics get that don't say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,22 +52,29 @@ pub(super) struct Inner {
     pub(super) runtime: Runtime,
     pub(super) node: NodeId,
     pub(super) settings: Settings,
+    pub(super) probe: Arc<dyn Probe>,
     /// The term, while elected.
     pub(super) term: watch::Sender<Option<Term>>,
+    /// This process's link to the metadata, while elected.
+    pub(super) link: watch::Sender<Link>,
     /// Wakes the driver: there is something to finish.
     pub(super) nudge: Notify,
+    /// Sessions that somebody can't reach, to be looked at by the driver.
+    reports: Mutex<BTreeSet<SessionId>>,
     loads: Mutex<Loads>,
     names: Vec<tokio::sync::Mutex<()>>,
 }
 
 impl LocalController {
     /// A controller on node `node` that stands for election, and works when elected, as `tasks`.
+    /// Before it gives a broker up it asks it through `probe`.
     pub fn start(
         metadata: Metadata,
         view: View,
         runtime: Runtime,
         node: NodeId,
         settings: Settings,
+        probe: Arc<dyn Probe>,
         tasks: &Tasks,
     ) -> Self {
         let inner = Arc::new(Inner {
@@ -67,8 +83,11 @@ impl LocalController {
             runtime,
             node,
             settings,
+            probe,
             term: watch::Sender::new(None),
+            link: watch::Sender::new(election::new_link()),
             nudge: Notify::new(),
+            reports: Mutex::default(),
             loads: Mutex::default(),
             names: (0..NAME_LOCKS).map(|_| tokio::sync::Mutex::default()).collect(),
         });
@@ -120,6 +139,22 @@ impl Inner {
         loads
     }
 
+    fn report(&self, session: SessionId) -> Result<(), Error> {
+        self.term()?;
+        let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
+        if reports.len() < REPORTS_MAX {
+            reports.insert(session);
+        }
+        drop(reports);
+        self.nudge.notify_one();
+        Ok(())
+    }
+
+    /// The sessions that were reported since this was last asked.
+    pub(super) fn take_reports(&self) -> BTreeSet<SessionId> {
+        std::mem::take(&mut self.reports.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Forgets what was placed: it is counted anew from the view.
     pub(super) fn forget_loads(&self) {
         self.loads.lock().unwrap_or_else(PoisonError::into_inner).clear();
@@ -142,5 +177,9 @@ impl Controller for LocalController {
 
     async fn alter_configs(&self, wanted: AlterConfigs) -> Result<(), Error> {
         self.inner.alter_configs(wanted).await
+    }
+
+    async fn report_broken(&self, session: SessionId) -> Result<(), Error> {
+        self.inner.report(session)
     }
 }

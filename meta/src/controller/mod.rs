@@ -12,29 +12,37 @@
 //! - `create`, `delete`, `configs`: what clients ask for.
 //! - `partitions`: making the keys of new partitions, in as many transactions as it takes.
 //! - `placement`: which node should own what; pure.
-//! - `driver`: what goes on by itself: finishing what was interrupted, removing what was deleted,
-//!   keeping the assignments even.
+//! - `liveness`: who is probably alive; pure. `link`: whether this process could tell. `probe`: how
+//!   a broker is asked. `condemn`: doing it.
+//! - `driver`: what goes on by itself: condemning the sessions of dead brokers, keeping the
+//!   assignments even (`moves`), finishing what was interrupted, removing what was deleted.
 
+mod condemn;
 mod configs;
 mod create;
 mod delete;
 mod driver;
 mod election;
 mod error;
+mod link;
+mod liveness;
 mod local;
+mod moves;
 mod partitions;
 pub mod placement;
+mod probe;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-pub use driver::DEAD_AFTER;
 pub use election::ELECTION_TTL;
 pub use error::Error;
+pub use liveness::DEAD_AFTER;
 pub use local::{LocalController, Settings};
-use weir_ids::{NodeId, TopicId};
+pub use probe::{NoProbe, Probe, Probed};
+use weir_ids::{NodeId, SessionId, TopicId};
 
 use crate::store::Revision;
 
@@ -71,6 +79,14 @@ pub trait Controller: Send + Sync {
     /// # Errors
     /// [`Error`].
     async fn alter_configs(&self, wanted: AlterConfigs) -> Result<(), Error>;
+
+    /// Tells that the connection to a session's broker broke, or can't be made. Returns at once; if
+    /// the broker's address then refuses the controller too, the session is condemned. A hint, which
+    /// may be lost: repeat it, once a second or so, as long as that lasts.
+    ///
+    /// # Errors
+    /// [`Error::NotController`].
+    async fn report_broken(&self, session: SessionId) -> Result<(), Error>;
 }
 
 /// A topic that is to be created.

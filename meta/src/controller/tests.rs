@@ -1,5 +1,6 @@
 //! The controller on stores that work and stores that fail (`property`).
 
+mod condemning;
 mod elections;
 mod property;
 mod topics;
@@ -7,7 +8,7 @@ mod topics;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
@@ -46,6 +47,10 @@ struct Process {
 
 impl Process {
     async fn start(store: Arc<dyn MetaStore>, node: u32) -> Self {
+        Self::probing(store, node, Arc::new(NoProbe)).await
+    }
+
+    async fn probing(store: Arc<dyn MetaStore>, node: u32, probe: Arc<dyn Probe>) -> Self {
         let metadata = Metadata::new(store);
         let tasks = Tasks::new();
         let view = View::follow(metadata.clone(), &tasks).await.unwrap();
@@ -56,6 +61,7 @@ impl Process {
             runtime(),
             NodeId(node),
             settings,
+            probe,
             &tasks,
         );
         Self { controller, view, tasks }
@@ -94,9 +100,14 @@ impl Process {
 
 /// Registers a broker on `node` that never goes away by itself.
 async fn broker(store: &dyn MetaStore, node: u32) -> SessionId {
+    session(store, node, u64::from(node)).await
+}
+
+/// Registers session `id` of `node`.
+async fn session(store: &dyn MetaStore, node: u32, id: u64) -> SessionId {
     let value = Session { node: NodeId(node), rpc: None, zone: None };
-    let id = SessionId(u64::from(node));
-    let wal = Wal::default();
+    let id = SessionId(id);
+    let wal = Wal::of(NodeId(node));
     let txn = Txn::new().put(Session::key(id), value.encode()).put(Wal::key(id), wal.encode());
     store.txn(txn).await.unwrap();
     id

@@ -88,7 +88,7 @@ async fn partitions_of_a_dead_broker_go_to_the_others() {
 
     tokio::time::sleep(DEAD_AFTER * 3).await;
     process.view.wait_for(soon(), five_and_four).await.expect("and they stay away");
-    broker(&store, 2).await;
+    session(&store, 2, 12).await;
     process.view.wait_for(soon(), |now| (counts(now) == [3, 3, 3]).then_some(())).await.unwrap();
 }
 
@@ -100,7 +100,7 @@ async fn nothing_moves_while_no_broker_is_alive() {
     tokio::time::sleep(DEAD_AFTER * 3).await;
     assert_eq!(process.view.now().assigned_to(NodeId(1)).count(), 4);
     assert_eq!(process.create("b", 1).await, Err(Error::NoBrokers));
-    broker(&store, 1).await;
+    session(&store, 1, 11).await;
     process.view.wait_for(soon(), |now| now.session_of(NodeId(1)).cloned()).await.unwrap();
     process.create("b", 1).await.unwrap();
 }

@@ -1,0 +1,103 @@
+//! Condemning sessions: looking WALs up, asking suspects, writing what was decided (`liveness`).
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures::{StreamExt, stream};
+use tokio::time::timeout;
+use weir_ids::SessionId;
+
+use super::{
+    election::Term,
+    error::Error,
+    liveness::{Suspect, Suspicion, Unsealed},
+    local::Inner,
+    probe::Probed,
+};
+use crate::{
+    cas::{ATTEMPTS_MAX, Unclear},
+    model::{Condemned, Record, Session, Wal},
+    store::{Compare, Txn, list},
+};
+
+/// How long a session has to answer.
+const PROBE_WAIT: Duration = Duration::from_secs(1);
+
+/// How many sessions are asked at once.
+const PROBES_AT_ONCE: usize = 64;
+
+impl Inner {
+    /// The sessions whose WALs are not sealed.
+    pub(super) async fn unsealed(&self) -> Result<BTreeMap<SessionId, Unsealed>, Error> {
+        let (entries, _) = list(self.store(), Wal::PREFIX).await?;
+        let mut unsealed = BTreeMap::new();
+        for entry in &entries {
+            let Some(id) = Wal::session(&entry.key) else { continue };
+            match Wal::decode(entry) {
+                Ok(wal) if wal.sealed.is_none() => {
+                    unsealed.insert(id, Unsealed { node: wal.node, condemned: false });
+                }
+                Ok(_) => {}
+                Err(error) => tracing::error!(%error, "a session can't be read and is left alone"),
+            }
+        }
+        let (entries, _) = list(self.store(), Condemned::PREFIX).await?;
+        for id in entries.iter().filter_map(|entry| Condemned::id(&entry.key)) {
+            if let Some(wal) = unsealed.get_mut(&id) {
+                wal.condemned = true;
+            }
+        }
+        Ok(unsealed)
+    }
+
+    /// Asks `suspects`, many at once.
+    pub(super) async fn ask(&self, suspects: Vec<Suspect>) -> Vec<(Suspect, Probed)> {
+        let asked = suspects.into_iter().map(|suspect| async move {
+            let probed = self.ask_one(&suspect).await;
+            (suspect, probed)
+        });
+        stream::iter(asked).buffered(PROBES_AT_ONCE).collect().await
+    }
+
+    async fn ask_one(&self, suspect: &Suspect) -> Probed {
+        let Some(session) = suspect.session.clone().or_else(|| self.address(suspect)) else {
+            return Probed::Silent;
+        };
+        let answer = timeout(PROBE_WAIT, self.probe.probe(suspect.id, &session)).await;
+        answer.unwrap_or(Probed::Silent)
+    }
+
+    /// Where a session should be whose registration this controller has never seen: where its node
+    /// is, if that is registered.
+    fn address(&self, suspect: &Suspect) -> Option<Session> {
+        let id = suspect.node?;
+        let node = self.view.with(|now| now.node(id).cloned())?;
+        Some(Session { node: id, rpc: Some(node.rpc.clone()?), zone: node.zone.clone() })
+    }
+
+    /// Condemns `suspect` and takes its registration away. `false`: there is no reason to any more.
+    pub(super) async fn condemn(&self, term: Term, suspect: &Suspect) -> Result<bool, Error> {
+        let (id, mut unclear) = (suspect.id, Unclear::default());
+        let (key, registered) = (Condemned::key(id), Session::key(id));
+        for _ in 0..ATTEMPTS_MAX {
+            let wal = self.metadata.wal(id).await.map_err(|error| unclear.or(error))?;
+            let condemned = self.metadata.is_condemned(id).await;
+            if condemned.map_err(|error| unclear.or(error))? {
+                return Ok(true);
+            }
+            let Some(wal) = wal.filter(|wal| wal.value.sealed.is_none()) else { return Ok(false) };
+            let mut txn = Txn::new().when(Compare::unchanged(Wal::key(id), wal.revision));
+            if suspect.why == Suspicion::Missing {
+                let entry = self.store().get(&registered).await;
+                if entry.map_err(|error| unclear.or(error.into()))?.is_some() {
+                    return Ok(false);
+                }
+                txn = txn.when(Compare::absent(registered.clone()));
+            }
+            let txn = txn.put(key.clone(), Condemned {}.encode()).delete(registered.clone());
+            if self.commit(term, &mut unclear, txn).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Err(unclear.or(crate::Error::Contended { key }).into())
+    }
+}

@@ -1,0 +1,253 @@
+//! Who is probably alive: which sessions to condemn, and which nodes partitions may stay with. Pure:
+//! it is told what was seen and when, and decides; `driver` and `condemn` look, ask and write.
+//!
+//! A session is *registered* as long as its lease lasts. One that is not, and whose WAL is not
+//! sealed, is *missing*: its broker may have died, or be cut off from the metadata and go on well.
+//! It is condemned when
+//! - it has been missing for [`DEAD_AFTER`], as this controller has seen it in this term over a link
+//!   that was healthy all that time, and does not answer when asked; or
+//! - somebody reports it broken, and what is at its address refuses: at once.
+//!
+//! Partitions stay with a node while it has a registered session; while it has a missing one, which
+//! may be serving them; and for [`DEAD_AFTER`] when it has neither, as after an orderly end. They go
+//! at once when the newest session of a node is condemned.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+use weir_ids::{NodeId, SessionId};
+
+use super::{link::Link, probe::Probed};
+use crate::{
+    model::Session,
+    ops::SESSION_TTL,
+    views::{SessionView, Snapshot},
+};
+
+/// How long a session may be missing before it is condemned, and how long a node without one keeps
+/// its partitions.
+pub const DEAD_AFTER: Duration = SESSION_TTL.saturating_mul(2);
+
+/// What one term's controller knows of sessions and nodes.
+#[derive(Default)]
+pub(super) struct Liveness {
+    /// The registered sessions, as the view showed them last.
+    registered: BTreeMap<SessionId, Session>,
+    /// Those that were registered before, until it is looked up what became of their WALs.
+    vanished: BTreeMap<SessionId, Session>,
+    missing: BTreeMap<SessionId, Missing>,
+    /// Whether the WALs have been looked up, and nothing is in doubt since.
+    looked: bool,
+    /// The condemned sessions that still matter.
+    condemned: BTreeSet<SessionId>,
+    /// The newest session that was seen of each node.
+    newest: BTreeMap<NodeId, SessionId>,
+    /// Nodes that had partitions and have no registered session, since when. They stay here, given
+    /// up or not, until they have one again.
+    away: BTreeMap<NodeId, Instant>,
+}
+
+struct Missing {
+    since: Instant,
+    node: Option<NodeId>,
+    /// How it was registered, if that was seen in this term.
+    session: Option<Session>,
+}
+
+/// A WAL that is not sealed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Unsealed {
+    pub(super) node: Option<NodeId>,
+    pub(super) condemned: bool,
+}
+
+/// A session that is to be asked whether it lives.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Suspect {
+    pub(super) id: SessionId,
+    pub(super) node: Option<NodeId>,
+    /// Where it is, if that is known.
+    pub(super) session: Option<Session>,
+    pub(super) why: Suspicion,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Suspicion {
+    /// It has been missing for long enough.
+    Missing,
+    /// Somebody can't reach it.
+    Reported,
+}
+
+impl Suspect {
+    /// Whether it is to be condemned, given what came of asking it.
+    pub(super) fn is_gone(&self, probed: Probed) -> bool {
+        match (self.why, probed) {
+            (_, Probed::Answers) | (Suspicion::Reported, Probed::Silent) => false,
+            (_, Probed::Refuses) | (Suspicion::Missing, Probed::Silent) => true,
+        }
+    }
+}
+
+impl Liveness {
+    /// Takes in which sessions are registered.
+    pub(super) fn see<'a>(&mut self, sessions: impl Iterator<Item = &'a SessionView>) {
+        let now: BTreeMap<SessionId, Session> =
+            sessions.map(|view| (view.id, view.session.clone())).collect();
+        for (id, session) in &now {
+            self.note(session.node, *id);
+        }
+        self.vanished.extend(std::mem::replace(&mut self.registered, now));
+        self.vanished.retain(|id, _| !self.registered.contains_key(id));
+        self.missing.retain(|id, _| !self.registered.contains_key(id));
+    }
+
+    /// Whether `now` shows other sessions than were seen last.
+    pub(super) fn is_news(&self, now: &Snapshot) -> bool {
+        !now.sessions().map(|view| view.id).eq(self.registered.keys().copied())
+    }
+
+    /// Whether the WALs are to be looked up: one that vanished may have been sealed in order, and
+    /// so may one that is due.
+    pub(super) fn needs_look(&self, link: Link) -> bool {
+        !self.looked || !self.vanished.is_empty() || self.is_due(link)
+    }
+
+    /// Takes in which WALs are not sealed, as of `at`.
+    pub(super) fn look(&mut self, at: Instant, unsealed: &BTreeMap<SessionId, Unsealed>) {
+        let mut before = std::mem::take(&mut self.missing);
+        for (id, wal) in unsealed {
+            let vanished = self.vanished.remove(id);
+            let node = wal.node.or(vanished.as_ref().map(|session| session.node));
+            if let Some(node) = node {
+                self.note(node, *id);
+            }
+            if wal.condemned {
+                self.condemned.insert(*id);
+            } else if !self.registered.contains_key(id) {
+                let since = Missing { since: at, node, session: vanished };
+                self.missing.insert(*id, before.remove(id).unwrap_or(since));
+            }
+        }
+        self.vanished.clear();
+        self.looked = true;
+        let newest: BTreeSet<SessionId> = self.newest.values().copied().collect();
+        self.condemned.retain(|id| unsealed.contains_key(id) || newest.contains(id));
+    }
+
+    /// Whether a session has been missing for long enough.
+    pub(super) fn is_due(&self, link: Link) -> bool {
+        self.missing.values().any(|missing| link.watched(missing.since) >= DEAD_AFTER)
+    }
+
+    /// The sessions to ask now, given which were reported.
+    pub(super) fn suspects(&self, link: Link, reported: &BTreeSet<SessionId>) -> Vec<Suspect> {
+        let mut suspects = Vec::new();
+        for (id, missing) in &self.missing {
+            let why = if link.watched(missing.since) >= DEAD_AFTER {
+                Suspicion::Missing
+            } else if missing.session.is_some() && reported.contains(id) {
+                Suspicion::Reported
+            } else {
+                continue;
+            };
+            let (node, session) = (missing.node, missing.session.clone());
+            suspects.push(Suspect { id: *id, node, session, why });
+        }
+        for (id, session) in self.registered.iter().filter(|(id, _)| reported.contains(id)) {
+            if !self.condemned.contains(id) {
+                let (node, session) = (Some(session.node), Some(session.clone()));
+                suspects.push(Suspect { id: *id, node, session, why: Suspicion::Reported });
+            }
+        }
+        suspects
+    }
+
+    /// A session answered when it was asked: if it is missing, the waiting begins again.
+    pub(super) fn answered(&mut self, id: SessionId, at: Instant) {
+        if let Some(missing) = self.missing.get_mut(&id) {
+            missing.since = at;
+        }
+    }
+
+    /// `suspect` has been condemned.
+    pub(super) fn condemned(&mut self, suspect: &Suspect) {
+        self.condemned.insert(suspect.id);
+        self.missing.remove(&suspect.id);
+        if let Some(node) = suspect.node {
+            self.note(node, suspect.id);
+        }
+    }
+
+    /// A session was not condemned after all: it has been sealed, or is registered again.
+    pub(super) fn spared(&mut self, id: SessionId) {
+        self.missing.remove(&id);
+        self.looked = false;
+    }
+
+    /// The nodes with a registered session.
+    pub(super) fn alive(&self) -> BTreeSet<NodeId> {
+        // The view may still show one that has just been condemned.
+        let alive = self.registered.iter().filter(|(id, _)| !self.condemned.contains(id));
+        alive.map(|(_, session)| session.node).collect()
+    }
+
+    /// The nodes that partitions may stay with, of those that are alive and of `others`.
+    pub(super) fn brokers(
+        &mut self,
+        others: impl IntoIterator<Item = NodeId>,
+        at: Instant,
+    ) -> BTreeSet<NodeId> {
+        let alive = self.alive();
+        for node in others.into_iter().filter(|node| !alive.contains(node)) {
+            self.away.entry(node).or_insert(at);
+        }
+        self.away.retain(|node, _| !alive.contains(node));
+        let waits = self.away.iter().filter(|(node, since)| match self.fate(**node) {
+            Fate::Condemned => false,
+            Fate::Missing => true,
+            Fate::Unknown => at.saturating_duration_since(**since) < DEAD_AFTER,
+        });
+        let waits: Vec<NodeId> = waits.map(|(node, _)| *node).collect();
+        waits.into_iter().chain(alive).collect()
+    }
+
+    /// When a node that is away will have been so for too long.
+    pub(super) fn next_death(&self, now: Instant) -> Option<Instant> {
+        let without = self.away.iter().filter(|(node, _)| self.fate(**node) == Fate::Unknown);
+        without.map(|(_, since)| *since + DEAD_AFTER).filter(|at| *at > now).min()
+    }
+
+    fn fate(&self, node: NodeId) -> Fate {
+        let newest = self.newest.get(&node);
+        if newest.is_some_and(|id| self.condemned.contains(id)) {
+            Fate::Condemned
+        } else if self.missing.values().any(|missing| missing.node == Some(node)) {
+            Fate::Missing
+        } else {
+            Fate::Unknown
+        }
+    }
+
+    fn note(&mut self, node: NodeId, id: SessionId) {
+        let newest = self.newest.entry(node).or_insert(id);
+        *newest = (*newest).max(id);
+    }
+}
+
+/// What became of a node that has no registered session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fate {
+    /// Its newest session is condemned.
+    Condemned,
+    /// It has a session that may be serving.
+    Missing,
+    /// No session of it is left to wait for.
+    Unknown,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,324 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn view(id: u64, node: u32) -> SessionView {
+    let rpc = Some(format!("node-{node}:9650"));
+    SessionView { id: SessionId(id), session: Session { node: NodeId(node), rpc, zone: None } }
+}
+
+fn nodes(of: &[u32]) -> BTreeSet<NodeId> {
+    of.iter().copied().map(NodeId).collect()
+}
+
+/// A controller's term, told in seconds since it began. The link gives a sign every second.
+struct Term {
+    liveness: Liveness,
+    start: Instant,
+    link: Link,
+    registered: Vec<SessionView>,
+    unsealed: BTreeMap<SessionId, Unsealed>,
+}
+
+impl Term {
+    fn new(sessions: &[(u64, u32)]) -> Self {
+        let start = Instant::now();
+        let mut term = Self {
+            liveness: Liveness::default(),
+            start,
+            link: Link::new(start, SECOND * 2),
+            registered: Vec::new(),
+            unsealed: BTreeMap::new(),
+        };
+        for (id, node) in sessions {
+            term.register(*id, *node);
+        }
+        term.at(0);
+        term
+    }
+
+    fn register(&mut self, id: u64, node: u32) {
+        self.registered.retain(|view| view.id != SessionId(id));
+        self.registered.push(view(id, node));
+        let unsealed = Unsealed { node: Some(NodeId(node)), condemned: false };
+        self.unsealed.entry(SessionId(id)).or_insert(unsealed);
+    }
+
+    fn lose(&mut self, id: u64) {
+        self.registered.retain(|view| view.id != SessionId(id));
+    }
+
+    /// A round of the driver at `second`, up to whom it asks; whom it asks for being missing.
+    fn at(&mut self, second: u32) -> Vec<u64> {
+        self.link.arrived(self.start + SECOND * second);
+        self.round(second, &[]).iter().map(|suspect| suspect.id.0).collect()
+    }
+
+    fn round(&mut self, second: u32, reported: &[u64]) -> Vec<Suspect> {
+        self.liveness.see(self.registered.iter());
+        if self.liveness.needs_look(self.link) {
+            self.liveness.look(self.start + SECOND * second, &self.unsealed);
+        }
+        let reported = reported.iter().copied().map(SessionId).collect();
+        self.liveness.suspects(self.link, &reported)
+    }
+
+    fn condemn(&mut self, suspect: &Suspect) {
+        self.liveness.condemned(suspect);
+        self.registered.retain(|view| view.id != suspect.id);
+        if let Some(wal) = self.unsealed.get_mut(&suspect.id) {
+            wal.condemned = true;
+        }
+    }
+
+    fn brokers(&mut self, second: u32, assigned: &[u32]) -> BTreeSet<NodeId> {
+        self.liveness.brokers(nodes(assigned), self.start + SECOND * second)
+    }
+}
+
+#[test]
+fn a_missing_session_is_asked_after_two_lease_times() {
+    let mut term = Term::new(&[(5, 1), (6, 2)]);
+    term.lose(6);
+    for second in 1..=18 {
+        assert_eq!(term.at(second), [0; 0], "after {second} s");
+        assert_eq!(term.brokers(second, &[1, 2]), nodes(&[1, 2]));
+    }
+    assert_eq!(term.at(19), [6]);
+    let suspect = term.round(19, &[]).remove(0);
+    assert_eq!(suspect.session.as_ref(), Some(&view(6, 2).session), "as it was registered");
+    assert!(suspect.is_gone(Probed::Silent) && suspect.is_gone(Probed::Refuses));
+    assert!(!suspect.is_gone(Probed::Answers));
+    term.condemn(&suspect);
+    assert_eq!(term.brokers(19, &[1, 2]), nodes(&[1]), "its partitions go at once");
+    assert_eq!(term.at(60), [0; 0], "it is done");
+}
+
+#[test]
+fn who_answers_keeps_its_partitions_and_is_asked_again() {
+    let mut term = Term::new(&[(5, 1), (6, 2)]);
+    term.lose(6);
+    (1..19).for_each(|second| drop(term.at(second)));
+    assert_eq!(term.at(19), [6]);
+    term.liveness.answered(SessionId(6), term.start + SECOND * 19);
+    for second in 20..37 {
+        assert_eq!(term.at(second), [0; 0], "after {second} s");
+        assert_eq!(term.brokers(second, &[1, 2]), nodes(&[1, 2]));
+    }
+    assert_eq!(term.at(37), [6]);
+}
+
+#[test]
+fn trouble_with_the_own_link_begins_the_waiting_again() {
+    let mut term = Term::new(&[(5, 1), (6, 2)]);
+    term.lose(6);
+    (1..=10).for_each(|second| drop(term.at(second)));
+    term.link.failed(term.start + SECOND * 11);
+    assert_eq!(term.round(40, &[]), [], "nothing was heard since");
+    for second in 12..29 {
+        assert_eq!(term.at(second), [0; 0], "after {second} s");
+    }
+    assert_eq!(term.at(30), [6], "18 s from the first sign after the trouble");
+}
+
+#[test]
+fn who_comes_back_was_never_away() {
+    let mut term = Term::new(&[(5, 1), (6, 2)]);
+    term.lose(6);
+    (1..=15).for_each(|second| drop(term.at(second)));
+    term.register(6, 2);
+    assert_eq!(term.at(16), [0; 0]);
+    term.lose(6);
+    for second in 17..=34 {
+        assert_eq!(term.at(second), [0; 0], "after {second} s");
+    }
+    assert_eq!(term.at(35), [6]);
+}
+
+#[test]
+fn a_report_is_followed_at_once_and_believed_if_refused() {
+    let mut term = Term::new(&[(5, 1), (6, 2)]);
+    assert_eq!(term.round(1, &[7]), [], "nobody knows that session");
+    let suspect = term.round(1, &[6]).remove(0);
+    assert_eq!((suspect.id, suspect.why), (SessionId(6), Suspicion::Reported));
+    assert!(!suspect.is_gone(Probed::Answers) && !suspect.is_gone(Probed::Silent));
+    assert!(suspect.is_gone(Probed::Refuses));
+    term.liveness.condemned(&suspect);
+    assert_eq!(term.brokers(1, &[1, 2]), nodes(&[1]), "though the view still shows it");
+    assert_eq!(term.round(1, &[6]), [], "once is enough");
+    // The same, when its lease has ended and it has not been missing for long.
+    term.lose(5);
+    term.at(2);
+    assert_eq!(term.round(2, &[5]).remove(0).why, Suspicion::Reported);
+}
+
+#[test]
+fn what_ended_in_order_is_not_condemned_and_its_partitions_go_later() {
+    let mut term = Term::new(&[(5, 1), (6, 2)]);
+    term.lose(6);
+    term.unsealed.remove(&SessionId(6));
+    term.at(1);
+    assert_eq!(term.brokers(1, &[1, 2]), nodes(&[1, 2]));
+    let death = term.liveness.next_death(term.start + SECOND);
+    assert_eq!(death, Some(term.start + SECOND + DEAD_AFTER));
+    for second in 2..19 {
+        assert_eq!(term.at(second), [0; 0]);
+        assert_eq!(term.brokers(second, &[1, 2]), nodes(&[1, 2]), "it may be restarting");
+    }
+    assert_eq!(term.brokers(19, &[1, 2]), nodes(&[1]));
+    term.register(7, 2);
+    term.at(20);
+    assert_eq!(term.brokers(20, &[1]), nodes(&[1, 2]));
+}
+
+#[test]
+fn a_node_that_was_restarted_is_alive_by_its_new_session() {
+    let mut term = Term::new(&[(5, 1), (6, 2)]);
+    term.lose(6);
+    term.at(1);
+    term.register(7, 2);
+    (2..19).for_each(|second| drop(term.at(second)));
+    assert_eq!(term.at(19), [6], "nobody has sealed the old one");
+    let old = term.round(19, &[]).remove(0);
+    term.condemn(&old);
+    assert_eq!(term.brokers(19, &[1, 2]), nodes(&[1, 2]));
+    // The new one loses its lease: that the old one is condemned says nothing of it.
+    term.lose(7);
+    term.at(20);
+    assert_eq!(term.brokers(20, &[1, 2]), nodes(&[1, 2]));
+}
+
+#[test]
+fn a_new_term_finds_what_an_earlier_one_left() {
+    let start = Instant::now();
+    let mut liveness = Liveness::default();
+    let wal = |node, condemned| Unsealed { node, condemned };
+    let unsealed = BTreeMap::from([
+        (SessionId(3), wal(None, false)),
+        (SessionId(4), wal(Some(NodeId(2)), false)),
+        (SessionId(5), wal(Some(NodeId(3)), true)),
+    ]);
+    liveness.see([view(9, 1)].iter());
+    let mut link = Link::new(start, SECOND * 2);
+    assert!(liveness.needs_look(link));
+    liveness.look(start, &unsealed);
+    assert!(!liveness.needs_look(link));
+    assert_eq!(liveness.brokers(nodes(&[2, 3]), start), nodes(&[1, 2]), "3 is condemned");
+    (1..=18).for_each(|second| link.arrived(start + SECOND * second));
+    assert!(liveness.needs_look(link), "before it is asked");
+    let suspects = liveness.suspects(link, &BTreeSet::new());
+    let asked: Vec<_> = suspects.iter().map(|s| (s.id.0, s.node, s.session.clone())).collect();
+    assert_eq!(asked, [(3, None, None), (4, Some(NodeId(2)), None)]);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Register { node: u32 },
+    Again { id: usize },
+    Lose { id: usize },
+    Seal { id: usize },
+    Trouble,
+    Silence { seconds: u32 },
+    Time { seconds: u32 },
+}
+
+fn steps() -> impl Strategy<Value = Vec<(Step, u8)>> {
+    let id = 0..6_usize;
+    let step = prop_oneof![
+        2 => (1..4_u32).prop_map(|node| Step::Register { node }),
+        1 => id.clone().prop_map(|id| Step::Again { id }),
+        3 => id.clone().prop_map(|id| Step::Lose { id }),
+        1 => id.prop_map(|id| Step::Seal { id }),
+        1 => Just(Step::Trouble),
+        1 => (1..9_u32).prop_map(|seconds| Step::Silence { seconds }),
+        4 => (1..25_u32).prop_map(|seconds| Step::Time { seconds }),
+    ];
+    prop::collection::vec((step, any::<u8>()), 1..60)
+}
+
+/// What may be said of a session, kept the simple way: the last second at which something spoke
+/// against condemning it.
+struct Oracle {
+    node: u32,
+    doubt: u32,
+    condemned: bool,
+}
+
+fn check(steps: &[(Step, u8)]) {
+    let mut term = Term::new(&[]);
+    let (mut second, mut trouble) = (0, 0);
+    let mut known: Vec<Oracle> = Vec::new();
+    for (step, luck) in steps {
+        let pick = |id: usize| (id < known.len()).then_some(id as u64 + 1);
+        let mut seconds = 0;
+        match step {
+            Step::Register { node } => {
+                known.push(Oracle { node: *node, doubt: second, condemned: false });
+                term.register(known.len() as u64, *node);
+            }
+            Step::Again { id } => {
+                let Some(id) = pick(*id) else { continue };
+                let of = &known[id as usize - 1];
+                if !of.condemned && term.unsealed.contains_key(&SessionId(id)) {
+                    term.register(id, of.node);
+                }
+            }
+            Step::Lose { id } => term.lose(*id as u64 + 1),
+            Step::Seal { id } => {
+                term.lose(*id as u64 + 1);
+                term.unsealed.remove(&SessionId(*id as u64 + 1));
+            }
+            Step::Trouble => {
+                term.link.failed(term.start + SECOND * second);
+                trouble = second;
+            }
+            Step::Silence { seconds } => {
+                second += seconds;
+                if *seconds > 1 {
+                    trouble = second;
+                }
+            }
+            Step::Time { seconds: some } => seconds = *some,
+        }
+        for _ in 0..=seconds {
+            second += 1;
+            term.link.arrived(term.start + SECOND * second);
+            for view in &term.registered {
+                known[view.id.0 as usize - 1].doubt = second;
+            }
+            for suspect in term.round(second, &[]) {
+                let of = &mut known[suspect.id.0 as usize - 1];
+                assert!(!of.condemned && term.unsealed.contains_key(&suspect.id));
+                let doubt = of.doubt.max(trouble);
+                assert!(second - doubt >= 18, "{suspect:?} at {second}, in doubt until {doubt}");
+                assert!(second - doubt <= 20, "{suspect:?} at {second}, sure since {doubt}");
+                if luck % 3 == 0 {
+                    of.doubt = second;
+                    term.liveness.answered(suspect.id, term.start + SECOND * second);
+                } else {
+                    of.condemned = true;
+                    term.condemn(&suspect);
+                }
+            }
+            let brokers = term.brokers(second, &[1, 2, 3]);
+            for node in 1..4 {
+                let of = |view: &&SessionView| view.session.node == NodeId(node);
+                let alive = term.registered.iter().any(|view| of(&view));
+                let newest = known.iter().rev().find(|of| of.node == node);
+                let condemned = newest.is_some_and(|of| of.condemned);
+                let is = brokers.contains(&NodeId(node));
+                assert!(is || !alive, "node {node} is alive");
+                assert!(!is || alive || !condemned, "node {node} is condemned");
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn who_is_condemned_was_away_for_long_enough(steps in steps()) {
+        check(&steps);
+    }
+}
