@@ -1,3 +1,5 @@
+mod watches;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use proptest::prelude::*;
