@@ -10,6 +10,7 @@
 
 mod clock;
 mod random;
+mod spawn;
 mod stop;
 mod tasks;
 
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 pub use clock::{Clock, SystemClock};
 pub use random::{Random, Seeded, SystemRandom};
+pub use spawn::Spawn;
 pub use stop::Stop;
 pub use tasks::{TaskError, Tasks};
 use weir_ids::Timestamp;

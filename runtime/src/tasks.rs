@@ -8,7 +8,10 @@ use std::{
 
 use tokio_util::task::TaskTracker;
 
-use crate::stop::{Stop, Switch};
+use crate::{
+    spawn::Spawn,
+    stop::{Stop, Switch},
+};
 
 /// A group of background tasks with one owner. Clones share the group; [`Tasks::child`] makes a part
 /// of it that can end earlier. An error in any part stops the whole.
@@ -20,6 +23,8 @@ pub struct Tasks {
     stop: Switch,
     whole: Switch,
     first_error: Arc<Mutex<Option<TaskError>>>,
+    /// Who runs the tasks; `None`: tokio, without a detour.
+    spawn: Option<Arc<dyn Spawn>>,
 }
 
 /// The first error that ended a task of a group.
@@ -39,11 +44,20 @@ impl Default for Tasks {
 }
 
 impl Tasks {
-    /// An empty group.
+    /// An empty group, whose tasks tokio runs.
     pub fn new() -> Self {
+        Self::spawning(None)
+    }
+
+    /// An empty group, whose tasks `spawn` runs.
+    pub fn with(spawn: Arc<dyn Spawn>) -> Self {
+        Self::spawning(Some(spawn))
+    }
+
+    fn spawning(spawn: Option<Arc<dyn Spawn>>) -> Self {
         let stop = Switch::default();
         let (tracker, first_error) = (TaskTracker::new(), Arc::default());
-        Self { tracker, above: Vec::new(), whole: stop.clone(), stop, first_error }
+        Self { tracker, above: Vec::new(), whole: stop.clone(), stop, first_error, spawn }
     }
 
     /// A part that stops when this group is asked to, or earlier by itself. Its errors are the
@@ -58,21 +72,28 @@ impl Tasks {
             stop: self.stop.child(),
             whole: self.whole.clone(),
             first_error: Arc::clone(&self.first_error),
+            spawn: self.spawn.clone(),
         }
     }
 
     /// Starts a task that can't fail.
-    pub fn spawn<F>(&self, _name: &'static str, task: impl FnOnce(Stop) -> F)
+    pub fn spawn<F>(&self, name: &'static str, task: impl FnOnce(Stop) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let tracked: Vec<_> = self.above.iter().map(TaskTracker::token).collect();
         let running = self.tracker.track_future(task(self.stop()));
-        #[expect(clippy::disallowed_methods, reason = "the one place that is allowed to")]
-        tokio::spawn(async move {
+        let task = async move {
             running.await;
             drop(tracked);
-        });
+        };
+        match &self.spawn {
+            Some(spawn) => spawn.spawn(name, Box::pin(task)),
+            None => {
+                #[expect(clippy::disallowed_methods, reason = "the one place that is allowed to")]
+                tokio::spawn(task);
+            }
+        }
     }
 
     /// Starts a task whose error stops the whole group, of which this may be a part, and is kept for [`Tasks::shutdown`].
@@ -129,6 +150,29 @@ mod tests {
         tasks.stop().requested().await;
         let error = tasks.shutdown().await.expect_err("a task failed");
         assert_eq!(error.to_string(), "fails: disk on fire");
+    }
+
+    /// Keeps tasks instead of running them.
+    #[derive(Default)]
+    struct Kept(Mutex<Vec<(&'static str, futures::future::BoxFuture<'static, ()>)>>);
+
+    impl Spawn for Kept {
+        fn spawn(&self, name: &'static str, task: futures::future::BoxFuture<'static, ()>) {
+            self.0.lock().unwrap().push((name, task));
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_is_handed_in_runs_the_tasks_of_all_parts() {
+        let kept = Arc::new(Kept::default());
+        let tasks = Tasks::with(Arc::clone(&kept) as Arc<dyn Spawn>);
+        tasks.child().child().spawn("deep", |stop| async move { stop.requested().await });
+        let mut ending = Box::pin(tasks.shutdown());
+        assert!(futures::poll!(&mut ending).is_pending(), "nobody runs it");
+        let (name, task) = kept.0.lock().unwrap().pop().unwrap();
+        assert_eq!(name, "deep");
+        task.await;
+        ending.await.expect("no task failed");
     }
 
     #[tokio::test]
