@@ -4,7 +4,10 @@ use std::{net::SocketAddr, sync::Arc};
 
 use bytestring::ByteString;
 use prometheus_client::registry::Registry;
-use tokio::sync::Semaphore;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::Semaphore,
+};
 use weir_broker::client::Brokers;
 use weir_coordinator::CoordinatorClient;
 use weir_ids::NodeId;
@@ -14,9 +17,9 @@ use weir_segment_store::Reader;
 
 use crate::{
     budget::ByteBudget,
-    connection::Shared,
+    connection::{Peer, Shared},
     handlers::Handlers,
-    listener::{Admission, ListenError, Listener, ListenerConfig},
+    listener::{Admission, Endpoint, ListenError, Listener, ListenerConfig, Reception},
     routing::Epochs,
     settings::{Settings, SettingsError},
     tail::Tails,
@@ -73,12 +76,16 @@ pub struct BoundProxy {
     node: NodeId,
     cluster_id: ByteString,
     settings: Settings,
+    /// What clients of other proxies are told.
+    endpoint: Arc<Endpoint>,
     listeners: Vec<Listener>,
 }
 
 /// A proxy that serves.
 pub struct Proxy {
     addresses: Vec<SocketAddr>,
+    reception: Reception<Arc<Handlers>>,
+    endpoint: Arc<Endpoint>,
     /// Listeners and connections.
     serving: Tasks,
     /// What connections rely on.
@@ -97,10 +104,25 @@ impl BoundProxy {
         for config in configs {
             listeners.push(Listener::bind(config).await?);
         }
-        if listeners.is_empty() {
-            return Err(StartError::NoListener);
-        }
-        Ok(Self { node, cluster_id: cluster_id.into(), settings, listeners })
+        let endpoint = listeners.first().ok_or(StartError::NoListener)?.endpoint();
+        let endpoint = Arc::clone(endpoint);
+        Ok(Self { node, cluster_id: cluster_id.into(), settings, endpoint, listeners })
+    }
+
+    /// Binds nothing: clients come in through [`Proxy::connect`], and are told the first of the
+    /// listeners of `config`, at the address that it advertises.
+    ///
+    /// # Errors
+    /// When its settings contradict each other or no address is advertised.
+    pub fn unbound(config: ProxyConfig) -> Result<Self, StartError> {
+        let ProxyConfig { node, cluster_id, listeners: configs, settings } = config;
+        settings.check()?;
+        let first = configs.into_iter().next().ok_or(StartError::NoListener)?;
+        let ListenerConfig { name, advertise, zone, .. } = first;
+        let (host, port) = advertise.ok_or(StartError::NoListener)?;
+        let endpoint = Arc::new(Endpoint { name, host, port, zone });
+        let cluster_id = cluster_id.into();
+        Ok(Self { node, cluster_id, settings, endpoint, listeners: Vec::new() })
     }
 
     /// The addresses that were bound, in the order of the listeners.
@@ -110,10 +132,8 @@ impl BoundProxy {
 
     /// What clients of other proxies are told: the first listener's address.
     pub fn advertised(&self) -> HostPort {
-        // `bind` has refused to do without one.
-        let endpoint = self.listeners.first().map(Listener::endpoint);
-        let (host, port) = endpoint.map_or_else(Default::default, |e| (e.host.clone(), e.port));
-        HostPort { host, port }
+        let Endpoint { host, port, .. } = &*self.endpoint;
+        HostPort { host: host.clone(), port: *port }
     }
 
     /// What the proxy may hold in memory at most, part by part.
@@ -127,7 +147,7 @@ impl BoundProxy {
         let ProxyDeps { tasks, view, brokers, coordinators, controller, reader, producer_ids } =
             deps;
         let (serving, supporting) = (tasks.child(), tasks.child());
-        let Self { node, cluster_id, settings, listeners } = self;
+        let Self { node, cluster_id, settings, endpoint, listeners } = self;
         let admission =
             Admission::new(settings.connections_max, settings.connections_per_address_max);
         let handlers = Handlers {
@@ -153,15 +173,14 @@ impl BoundProxy {
         supporting.spawn("forget deleted topics", |stop| async move {
             forgetting.forget_deleted_topics(stop).await;
         });
+        let shared = Arc::clone(&handlers.shared);
+        let (tasks, service) = (serving.clone(), Arc::new(handlers));
+        let reception = Reception { tasks, service, shared, admission };
         for listener in listeners {
-            let handlers = Arc::new(Arc::clone(&handlers));
-            let (shared, admission) = (Arc::clone(&handlers.shared), Arc::clone(&admission));
-            let connections = serving.clone();
-            serving.spawn("listener", move |stop| async move {
-                listener.run(connections, stop, handlers, shared, admission).await;
-            });
+            let reception = reception.clone();
+            serving.spawn("listener", move |stop| listener.run(reception, stop));
         }
-        Proxy { addresses, serving, supporting }
+        Proxy { addresses, reception, endpoint, serving, supporting }
     }
 }
 
@@ -181,6 +200,17 @@ impl Proxy {
     /// The addresses that clients can connect to, in the order of the listeners.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Serves a client that came in some other way than through a listener, at the other end of
+    /// `stream`. `address` is what it is counted and shown by.
+    pub fn connect<S>(&self, stream: S, address: SocketAddr)
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        let (read, write) = tokio::io::split(stream);
+        let endpoint = Arc::clone(&self.endpoint);
+        self.reception.take(Peer { address, endpoint }, read, write);
     }
 
     /// Takes no further connection or request, answers what is pending, closes. To be called before

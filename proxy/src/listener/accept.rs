@@ -8,10 +8,10 @@ use std::{
 };
 
 use tokio::net::{TcpListener, TcpStream};
-use weir_runtime::{Stop, Tasks};
+use weir_runtime::Stop;
 
-use super::{Admission, Endpoint, ListenerConfig};
-use crate::connection::{self, Peer, Service, Shared};
+use super::{Endpoint, ListenerConfig, Reception};
+use crate::connection::{Peer, Service};
 
 /// How long to wait after an error of `accept`: mostly there are no more file descriptors, and
 /// asking again at once would only burn the CPU.
@@ -72,15 +72,8 @@ impl Listener {
         }
     }
 
-    /// Accepts connections until the group is asked to stop. Each is a task of the group.
-    pub(crate) async fn run<S: Service>(
-        self,
-        tasks: Tasks,
-        stop: Stop,
-        service: Arc<S>,
-        shared: Arc<Shared>,
-        admission: Arc<Admission>,
-    ) {
+    /// Accepts connections until `stop`.
+    pub(crate) async fn run<S: Service>(self, reception: Reception<S>, stop: Stop) {
         let mut stopping = std::pin::pin!(stop.requested());
         loop {
             let accepted = tokio::select! {
@@ -97,43 +90,13 @@ impl Listener {
                     continue;
                 }
             };
-            let admitted = match admission.admit(address.ip()) {
-                Ok(admitted) => admitted,
-                Err(reason) => {
-                    shared.metrics.connections_refused.inc();
-                    tracing::debug!(%address, %reason, "connection refused");
-                    continue;
-                }
-            };
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%address, %error, "connection closed before it was served");
+                continue;
+            }
             let peer = Peer { address, endpoint: self.endpoint_of(&stream) };
-            let (service, shared) = (Arc::clone(&service), Arc::clone(&shared));
-            tasks.spawn("connection", move |stop| async move {
-                shared.metrics.connections.inc();
-                serve(stream, peer, &*service, &shared, stop).await;
-                shared.metrics.connections.dec();
-                drop(admitted);
-            });
+            let (read, write) = stream.into_split();
+            reception.take(peer, read, write);
         }
-    }
-}
-
-async fn serve<S: Service>(
-    mut stream: TcpStream,
-    peer: Peer,
-    service: &S,
-    shared: &Shared,
-    stop: Stop,
-) {
-    let address = peer.address;
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%address, %error, "connection closed before it was served");
-        return;
-    }
-    let (read, write) = stream.split();
-    let end = connection::serve(read, write, peer, service, shared, stop).await;
-    if end.is_orderly() {
-        tracing::trace!(%address, reason = %end, "connection ended");
-    } else {
-        tracing::debug!(%address, reason = %end, "connection closed");
     }
 }

@@ -3,10 +3,12 @@
 
 mod accept;
 mod admission;
+mod reception;
 
 pub use accept::ListenError;
 pub(crate) use accept::Listener;
 pub(crate) use admission::Admission;
+pub(crate) use reception::Reception;
 
 /// One Kafka listener, as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
