@@ -17,7 +17,8 @@ fn what_was_acknowledged_survives_kill_9_under_load() {
 #[test]
 fn a_torn_log_tail_costs_nothing_acknowledged() {
     let mut server = Weir::new(WEIR).start().unwrap();
-    let run = Kill9 { cycles: 4, seed: 2, tear: true };
+    // Its first kill comes as early as can be.
+    let run = Kill9 { cycles: 4, seed: 8, tear: true };
     run.run(&mut server).unwrap().check().unwrap();
 }
 

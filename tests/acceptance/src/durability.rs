@@ -23,8 +23,10 @@ const GROUP: &str = "kill9-group";
 const PARTITIONS: i32 = 4;
 /// The longest that load runs before a kill.
 const LOAD_MS: u64 = 900;
-/// How long a writer may take to get on after a restart.
+/// How long a writer may take to get on, also after a restart.
 const RECOVERED: Duration = Duration::from_secs(120);
+/// Records that a writer gets acknowledged before the next kill.
+const GOT_ON: usize = 100;
 
 /// A run.
 #[derive(Clone, Copy, Debug)]
@@ -133,6 +135,8 @@ impl Kill9 {
     ) -> Result<Vec<Duration>> {
         let mut chance = Chance::new(self.seed);
         let mut ready = Vec::new();
+        // Before that the log may have no frame yet that could be torn.
+        gets_on(server, shared, &writers[0], 0)?;
         for cycle in 0..self.cycles {
             let turn = cycle as usize % 2;
             shared.turn.store(turn, Ordering::Relaxed);
@@ -146,11 +150,7 @@ impl Kill9 {
             let watch = Stopwatch::start();
             server.restart().with_context(|| format!("restart after kill {cycle}"))?;
             ready.push(server.ready_after());
-            wait::until("a writer gets on after a restart", RECOVERED, || {
-                let stopped = shared.stop.load(Ordering::Relaxed);
-                (stopped || lock(&writers[turn]).acknowledged() > before + 100).then_some(())
-            })
-            .with_context(|| server.process().tail())?;
+            gets_on(server, shared, &writers[turn], before)?;
             if shared.stop.load(Ordering::Relaxed) {
                 break; // Another thread failed; its error tells.
             }
@@ -204,6 +204,20 @@ fn stop_after<T>(shared: &Shared, work: impl FnOnce() -> T) -> T {
     let done = work();
     shared.stop.store(true, Ordering::Relaxed);
     done
+}
+
+/// Waits until a writer that had so many acknowledged has some more, or another thread has failed.
+fn gets_on(
+    server: &mut Server,
+    shared: &Shared,
+    writer: &Mutex<Writer>,
+    before: usize,
+) -> Result<()> {
+    wait::until("a writer gets on", RECOVERED, || {
+        let stopped = shared.stop.load(Ordering::Relaxed);
+        (stopped || lock(writer).acknowledged() > before + GOT_ON).then_some(())
+    })
+    .with_context(|| server.process().tail())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
