@@ -1,5 +1,5 @@
-//! Following the view: partitions that this node should own are opened, those whose topic is gone
-//! are given up, and a topic's new rules reach its partitions.
+//! Following the view: partitions that this node should own are opened, those that others should own
+//! are released, those whose topic is gone are dropped, and a topic's new rules reach its partitions.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,10 +8,10 @@ use std::{
 };
 
 use tokio::time::{Instant, sleep_until};
-use weir_ids::{TopicId, TopicPartition};
+use weir_ids::{NodeId, TopicId, TopicPartition};
 use weir_meta::{
     topic_config::{TimestampType, TopicConfig},
-    views::{Snapshot, View},
+    views::{Changes, Snapshot, View},
 };
 use weir_runtime::Stop;
 
@@ -19,76 +19,99 @@ use crate::{Broker, OpenError, TopicRules, opening::Assigned};
 
 /// How many partitions are opened together: the claims of one round of transactions.
 const OPEN_TOGETHER: usize = 1024;
-/// How soon what was not opened is tried again.
-const RETRY: Duration = Duration::from_millis(500);
+/// How soon what was not opened is tried again: at once what a former owner is about to give up, other
+/// things later.
+const FIRST_RETRY: Duration = Duration::from_millis(25);
+const LONGEST_RETRY: Duration = Duration::from_millis(500);
+/// How often released partitions are looked at that checkpoints still cover.
+const LOOK_AT_COVERED: Duration = Duration::from_secs(30);
 
 /// What this broker has opened.
 #[derive(Default)]
 struct Opened {
     partitions: BTreeSet<TopicPartition>,
     rules: BTreeMap<TopicId, (Arc<TopicConfig>, Arc<TopicRules>)>,
+    /// Those that could not be opened up to now.
+    failing: BTreeSet<TopicPartition>,
+    /// What ran on this node before is ended.
+    ended_earlier: bool,
     retry_at: Option<Instant>,
+    retry_pause: Duration,
 }
 
 impl Broker {
     /// Opens what the view assigns to this node now, and follows the view from then on.
     ///
     /// # Errors
-    /// The first partition that can't be opened now and is not likely to heal by itself; nothing is
-    /// followed then.
+    /// If this broker is alone: the first partition that can't be opened now and is not likely to
+    /// heal by itself; nothing is followed then.
     pub async fn follow(self: &Arc<Self>, view: &View) -> Result<(), OpenError> {
-        let mut opened = Opened::default();
-        let mut changes = view.changes();
-        let failures = self.reconcile(&view.now(), &mut opened).await;
-        if let Some((_, error)) = failures.into_iter().find(|(_, error)| !error.may_heal()) {
-            return Err(error);
+        // The task begins with what there is now.
+        let mut opened = Opened { retry_at: Some(Instant::now()), ..Opened::default() };
+        let (changes, now) = (view.changes(), view.now());
+        if self.is_sole() {
+            opened.ended_earlier = true; // They are read and ended as partitions need them.
+            let failures = self.reconcile(&now, &mut opened).await;
+            if let Some((_, error)) = failures.into_iter().find(|(_, error)| !error.may_heal()) {
+                return Err(error);
+            }
         }
         let broker = Arc::clone(self);
         self.part().spawn("assignments", move |stop: Stop| async move {
-            let mut snapshot = None;
-            loop {
-                let retry_at = opened.retry_at;
-                tokio::select! {
-                    biased;
-                    () = stop.requested() => return,
-                    newest = changes.next() => snapshot = Some(newest),
-                    () = sleep_until(retry_at.unwrap_or_else(Instant::now)),
-                        if retry_at.is_some() => {}
-                }
-                let Some(newest) = &snapshot else { continue };
-                for (partition, error) in broker.reconcile(newest, &mut opened).await {
-                    tracing::error!(%partition, %error, "a partition is not opened");
-                }
+            tokio::select! {
+                biased;
+                () = stop.requested() => {}
+                _ = broker.over() => {}
+                () = broker.keep_up(changes, now, opened) => {}
             }
         });
         Ok(())
     }
 
-    /// Brings what is open in line with `snapshot`. Returns what could not be opened.
+    async fn keep_up(&self, mut changes: Changes, mut newest: Arc<Snapshot>, mut opened: Opened) {
+        let mut look_at = Instant::now() + LOOK_AT_COVERED;
+        loop {
+            let retry_at = opened.retry_at;
+            tokio::select! {
+                biased;
+                changed = changes.next() => newest = changed,
+                () = sleep_until(retry_at.unwrap_or_else(Instant::now)), if retry_at.is_some() => {}
+                () = sleep_until(look_at) => {
+                    look_at = Instant::now() + LOOK_AT_COVERED;
+                    if let Err(error) = self.forget_covered().await {
+                        tracing::debug!(%error, "can't tell what need not be covered any more");
+                    }
+                    continue;
+                }
+            }
+            let news = self.reconcile(&newest, &mut opened).await;
+            for (partition, error) in news.iter().filter(|(_, error)| !error.is_early()) {
+                tracing::warn!(%partition, %error, "a partition is not opened; trying again");
+            }
+        }
+    }
+
+    /// Brings what is open in line with `snapshot`. Returns what could not be opened and has not been
+    /// named before.
     async fn reconcile(
         &self,
         snapshot: &Snapshot,
         opened: &mut Opened,
     ) -> Vec<(TopicPartition, OpenError)> {
         self.apply_rules(snapshot, opened);
-        let gone: Vec<TopicPartition> = opened
-            .partitions
-            .iter()
-            .copied()
-            .filter(|partition| snapshot.topic_by_id(partition.topic).is_none())
-            .collect();
-        if !gone.is_empty() {
-            for partition in &gone {
-                opened.partitions.remove(partition);
-                opened.rules.remove(&partition.topic);
-            }
-            if let Err(error) = self.discard(gone).await {
-                tracing::warn!(%error, "deleted partitions are not let go of");
-            }
+        self.give_up(snapshot, opened).await;
+        if !self.is_sole() && !opened.ended_earlier {
+            opened.ended_earlier = self.end_earlier().await;
         }
-        let wanted: Vec<Assigned> = snapshot
+        let unsettled = self.unsettled().await;
+        // What was claimed and never opened has to be opened before it can be given up.
+        let wanted: BTreeSet<TopicPartition> = snapshot
             .assigned_to(self.node())
+            .chain(unsettled)
             .filter(|partition| !opened.partitions.contains(partition))
+            .collect();
+        let wanted: Vec<Assigned> = wanted
+            .into_iter()
             .filter_map(|partition| {
                 let (_, rules) = opened.rules.get(&partition.topic)?;
                 Some((partition, Arc::clone(rules)))
@@ -104,8 +127,33 @@ impl Broker {
                 }
             }
         }
-        opened.retry_at = (!failures.is_empty()).then(|| Instant::now() + RETRY);
-        failures
+        opened.note(failures, snapshot, self.node())
+    }
+
+    /// Gives up what is not this node's any more.
+    async fn give_up(&self, snapshot: &Snapshot, opened: &mut Opened) {
+        let (mut gone, mut moved) = (Vec::new(), Vec::new());
+        for partition in &opened.partitions {
+            if snapshot.topic_by_id(partition.topic).is_none() {
+                gone.push(*partition);
+            } else if snapshot.assigned(*partition).is_some_and(|node| node != self.node()) {
+                moved.push(*partition);
+            }
+        }
+        for partition in gone.iter().chain(&moved) {
+            opened.partitions.remove(partition);
+        }
+        if !gone.is_empty() {
+            for partition in &gone {
+                opened.rules.remove(&partition.topic);
+            }
+            if let Err(error) = self.discard(gone).await {
+                tracing::warn!(%error, "deleted partitions are not let go of");
+            }
+        }
+        for moved in moved.chunks(OPEN_TOGETHER) {
+            self.release(moved.to_vec()).await;
+        }
     }
 
     fn apply_rules(&self, snapshot: &Snapshot, opened: &mut Opened) {
@@ -123,13 +171,29 @@ impl Broker {
     }
 }
 
-impl OpenError {
-    /// Whether trying again may help.
-    fn may_heal(&self) -> bool {
-        match self {
-            Self::Claim(error) => error.remedy() != weir_meta::store::Remedy::Stop,
-            Self::Session(_) | Self::Incomplete(_) => false,
-        }
+impl Opened {
+    /// Takes note of what could not be opened, and returns what is new of that.
+    fn note(
+        &mut self,
+        failures: Vec<(TopicPartition, OpenError)>,
+        snapshot: &Snapshot,
+        node: NodeId,
+    ) -> Vec<(TopicPartition, OpenError)> {
+        let before = std::mem::take(&mut self.failing);
+        let early = failures.iter().any(|(_, error)| error.is_early());
+        self.failing = failures
+            .iter()
+            .map(|(partition, _)| *partition)
+            .filter(|partition| snapshot.assigned(*partition) == Some(node))
+            .collect();
+        let moves_on = failures.iter().any(|(partition, _)| !before.contains(partition));
+        self.retry_pause = match self.retry_pause {
+            pause if early && moves_on || pause.is_zero() => FIRST_RETRY,
+            pause => (pause * 2).min(LONGEST_RETRY),
+        };
+        let again = !failures.is_empty() || !self.ended_earlier;
+        self.retry_at = again.then(|| Instant::now() + self.retry_pause);
+        failures.into_iter().filter(|(partition, _)| !before.contains(partition)).collect()
     }
 }
 

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use prometheus_client::registry::Registry;
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::Instant};
 use uuid::Uuid;
 use weir_ids::{NodeId, Offset, SessionId, TopicId, TopicPartition};
 use weir_meta::{
     Metadata, OwnedChange, OwnedError, OwnedUpdate, RegisterError, SESSION_TTL,
     model::{Seal, Session},
+    store::Remedy,
 };
 use weir_runtime::{Runtime, TaskError, Tasks};
 use weir_segment_store::{
@@ -20,19 +21,24 @@ use weir_segment_store::{
 use crate::{
     TopicRules,
     buffers::Buffers,
-    checkpoint::{CheckpointHandle, CheckpointSettings, Checkpointer, CheckpointerDeps},
+    checkpoint::CheckpointHandle,
     client::ReadError,
+    collector::{FloorError, refuse_if_metadata_is_older},
+    ending::Ending,
     local::LocalBroker,
     metrics::Metrics,
-    opening::{Assigned, OpenError, Opening, Outcome},
+    opening::{Assigned, OpenError, Opening, OpeningDeps, Outcome},
     partition::Claimed,
-    recovery::{SessionError, Sessions},
-    shard::{Shard, ShardHandle},
+    parts::Parts,
+    recovery::{Noted, Right, SessionError, Sessions},
+    shard::ShardHandle,
+    standing::Standing,
     trouble::Trouble,
-    wal::{GatherSettings, Wal, WalHandle},
+    wal::WalHandle,
 };
 
 /// What a broker works with.
+#[derive(Clone)]
 pub struct BrokerDeps {
     /// The cluster that its objects name.
     pub cluster: Uuid,
@@ -59,8 +65,24 @@ pub struct BrokerSettings {
     /// How many tasks partitions are spread over.
     pub shards: usize,
     /// This process is known to be the only broker, e.g. by a lock on the directory: sessions that
-    /// nobody has ended are ended by it.
+    /// nobody has ended are ended by it, and what it trims of its own log it deletes at once. Otherwise
+    /// that is the collector's: whoever took a partition over may refer to it.
     pub sole: bool,
+}
+
+impl StartError {
+    /// Whether trying again may help.
+    pub(crate) fn may_heal(&self) -> bool {
+        match self {
+            Self::Metadata(error) => error.remedy() == Remedy::Retry,
+            Self::Floor(FloorError::Older(_)) => false,
+            Self::Floor(FloorError::Journal(error)) => error.advice() == journal::Advice::Retry,
+            Self::Floor(FloorError::Metadata(error)) => error.remedy() == Remedy::Retry,
+            Self::Session(error) => error.may_heal(),
+            Self::Register(error) => error.remedy() != Remedy::Stop,
+            Self::Journal(error) => error.advice() != journal::Advice::Stop,
+        }
+    }
 }
 
 /// Why a broker does not start.
@@ -69,6 +91,9 @@ pub enum StartError {
     /// The metadata can't be read or changed.
     #[error(transparent)]
     Metadata(#[from] weir_meta::Error),
+    /// The metadata is older than what is in the store, or that can't be told.
+    #[error(transparent)]
+    Floor(#[from] FloorError),
     /// What an earlier session left can't be read.
     #[error(transparent)]
     Session(#[from] SessionError),
@@ -90,7 +115,11 @@ pub struct Broker {
     metrics: Metrics,
     wal: WalHandle,
     checkpoints: CheckpointHandle,
+    standing: Arc<Standing>,
+    ending: Ending,
+    sole: bool,
     opening: Mutex<Opening>,
+    noted: Noted,
     /// Ends first: what feeds the log.
     front: Tasks,
     /// Ends last: the log and its checkpoints.
@@ -107,62 +136,47 @@ impl Broker {
         settings: BrokerSettings,
         tasks: &Tasks,
     ) -> Result<Arc<Self>, StartError> {
+        Self::open_session(deps, settings, Metrics::default(), tasks).await
+    }
+
+    /// The same, with figures that outlive the session.
+    pub(crate) async fn open_session(
+        deps: BrokerDeps,
+        settings: BrokerSettings,
+        metrics: Metrics,
+        tasks: &Tasks,
+    ) -> Result<Arc<Self>, StartError> {
+        let right = if settings.sole { Right::Sole } else { Right::Of(deps.node) };
         let (metadata, store) = (deps.metadata.clone(), deps.store.clone());
-        let mut sessions = Sessions::new(metadata, store, Arc::clone(&deps.journal), settings.sole);
+        let mut sessions = Sessions::new(metadata, store, Arc::clone(&deps.journal), right);
         // Before anything is changed: what can't be recovered must not be started over.
         if settings.sole {
             sessions.read_all().await?;
         }
+        if !settings.sole {
+            refuse_if_metadata_is_older(&*deps.journal, &deps.metadata).await?;
+        }
         let session = deps.metadata.allocate_session(deps.node).await?;
         let writer = deps.journal.open(session).await?;
+        let asked = Instant::now();
         let registration =
             deps.metadata.register_session(session, &deps.session, SESSION_TTL).await?;
         let (front, back) = (tasks.child(), tasks.child());
-        let buffers = Arc::new(Buffers::new(settings.buffer_bytes));
-        let (trouble, metrics) = (Trouble::new(), Metrics::default());
-        let (wal, wal_inbox) = Wal::handle();
-        let (checkpoints, checkpoint_inbox) = CheckpointHandle::new();
-        let (shards, inboxes): (Vec<_>, Vec<_>) =
-            (0..settings.shards.max(1)).map(|_| ShardHandle::new()).unzip();
-        let shards: Arc<[ShardHandle]> = shards.into();
-        for inbox in inboxes {
-            let shard = Shard::new(deps.runtime.clone(), Arc::clone(&buffers), wal.clone());
-            back.spawn("shard", |stop| shard.run(inbox, stop));
-        }
-        let log = Wal {
-            cluster: deps.cluster,
+        let (parts, inboxes) = Parts::new(&settings, metrics);
+        let standing = Arc::new(Standing::new(asked, parts.wal.clone()));
+        parts.spawn(inboxes, &back, &deps, session, writer, &settings);
+        parts.keep(&front, &deps, registration, &standing);
+        let Parts { buffers, trouble, metrics, wal, checkpoints, shards, ending } = parts;
+        let opening = OpeningDeps {
+            metadata: deps.metadata.clone(),
             session,
-            runtime: deps.runtime.clone(),
-            writer,
             shards: Arc::clone(&shards),
             checkpoints: checkpoints.clone(),
-            trouble: trouble.clone(),
-            buffers: Arc::clone(&buffers),
-            metrics: metrics.clone(),
-            settings: GatherSettings::default(),
         };
-        back.spawn_fallible("write-ahead log", |stop| log.run(wal_inbox, stop));
-        let checkpointer = Checkpointer::new(CheckpointerDeps {
-            cluster: deps.cluster,
-            session,
-            runtime: deps.runtime.clone(),
-            metadata: deps.metadata.clone(),
-            store: deps.store.clone(),
-            journal: Arc::clone(&deps.journal),
-            shards: Arc::clone(&shards),
-            trouble: trouble.clone(),
-            metrics: metrics.clone(),
-            settings: CheckpointSettings::for_buffers(settings.buffer_bytes),
-        });
-        back.spawn_fallible("checkpoints", |stop| checkpointer.run(checkpoint_inbox, stop));
-        let metadata = deps.metadata.clone();
-        front.spawn_fallible("session", |stop| async move {
-            registration.keep(&metadata, stop, |_| {}).await
-        });
-        let opening = Mutex::new(Opening::new(deps.metadata.clone(), session, sessions));
-        let deps = Arc::new(deps);
+        let noted = sessions.noted();
         Ok(Arc::new(Self {
-            deps,
+            opening: Mutex::new(Opening::new(opening, sessions)),
+            deps: Arc::new(deps),
             session,
             shards,
             buffers,
@@ -170,7 +184,10 @@ impl Broker {
             metrics,
             wal,
             checkpoints,
-            opening,
+            standing,
+            ending,
+            sole: settings.sole,
+            noted,
             front,
             back,
         }))
@@ -216,6 +233,14 @@ impl Broker {
         &self.shards
     }
 
+    pub(crate) fn noted(&self) -> &Noted {
+        &self.noted
+    }
+
+    pub(crate) fn checkpoints(&self) -> &CheckpointHandle {
+        &self.checkpoints
+    }
+
     pub(crate) fn buffers(&self) -> &Buffers {
         &self.buffers
     }
@@ -226,6 +251,47 @@ impl Broker {
 
     pub(crate) fn part(&self) -> &Tasks {
         &self.front
+    }
+
+    pub(crate) fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    pub(crate) fn wal(&self) -> &WalHandle {
+        &self.wal
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Whether this is known to be the only broker.
+    pub(crate) fn is_sole(&self) -> bool {
+        self.sole
+    }
+
+    /// Waits until the session is over, without being asked to end; says why.
+    pub(crate) async fn over(&self) -> String {
+        self.ending.told().await
+    }
+
+    /// Drops everything at once: the session is over. Whoever waits is told that its append is
+    /// unclear.
+    pub(crate) async fn abandon(&self) {
+        self.ending.tell(&"the session was given up");
+        // Its tasks end with the session; what they may still say was said.
+        let _ = self.front.shutdown().await;
+        let _ = self.back.shutdown().await;
+    }
+
+    /// Ends what ran on this node before; see [`Opening::end_earlier`].
+    pub(crate) async fn end_earlier(&self) -> bool {
+        self.opening.lock().await.end_earlier(self.node()).await
+    }
+
+    /// Partitions that may be claimed and are not open.
+    pub(crate) async fn unsettled(&self) -> Vec<TopicPartition> {
+        self.opening.lock().await.unsettled().collect()
     }
 
     /// Claims, recovers and opens partitions. One answer each, in order; those that fail may be
@@ -253,6 +319,9 @@ impl Broker {
                 }
                 Outcome::NotRecovered(error) => error,
             };
+            if error.is_over() {
+                self.ending.tell(&error);
+            }
             failed.push(id);
             results.push(Err(error));
         }
@@ -262,10 +331,11 @@ impl Broker {
         }
         let opened = self.shards.iter().zip(by_shard).map(|(shard, claimed)| shard.open(claimed));
         join_all(opened).await;
+        opening.done();
         let open = results.iter().filter(|result| result.is_ok()).count();
         self.metrics.partitions.inc_by(open as i64);
         self.checkpoints.settled(settled);
-        self.on_shards(&failed, ShardHandle::close);
+        self.on_shards(&failed, ShardHandle::unexpect);
         results
     }
 
@@ -338,6 +408,7 @@ impl Broker {
     /// # Errors
     /// The first error of a task of this broker, now or before.
     pub async fn shutdown(&self) -> Result<(), TaskError> {
+        self.standing.withdraw();
         self.front.shutdown().await?;
         // From here on nothing is accepted: no slot may land behind the end that is recorded.
         join_all(self.shards.iter().map(ShardHandle::drain)).await;
@@ -355,7 +426,11 @@ impl Broker {
         Ok(())
     }
 
-    fn on_shards(&self, ids: &[TopicPartition], tell: impl Fn(&ShardHandle, Vec<TopicPartition>)) {
+    pub(crate) fn on_shards(
+        &self,
+        ids: &[TopicPartition],
+        tell: impl Fn(&ShardHandle, Vec<TopicPartition>),
+    ) {
         let mut by_shard = vec![Vec::new(); self.shards.len()];
         for id in ids {
             by_shard[ShardHandle::of(&self.shards, *id).0].push(*id);

@@ -2,21 +2,30 @@
 //!
 //! A broker owns partitions for a while. Each is a state machine without I/O (`partition`); a few
 //! shards run them, one task each (`shard`); one write-ahead log takes what all of them accept
-//! (`wal`); checkpoints (`checkpoint`) save what recovery (`recovery`) would otherwise have to find. Everything that a broker holds in memory can be found again from the store and the
-//! metadata: losing it loses nothing that was acknowledged.
+//! (`wal`); checkpoints (`checkpoint`) save what recovery (`recovery`) would otherwise have to find.
+//! Everything that a broker holds in memory can be found again from the store and the metadata: losing it
+//! loses nothing that was acknowledged. What nobody needs any more is deleted by an elected [`collector`].
 
 mod assignments;
 mod broker;
 mod buffers;
 mod checkpoint;
 pub mod client;
+pub mod collector;
+mod current;
+mod ending;
 mod local;
 mod metrics;
 mod opening;
 mod partition;
+mod parts;
 mod recovery;
+mod references;
+mod release;
 mod retire;
+mod role;
 mod shard;
+mod standing;
 mod topic_rules;
 mod trouble;
 mod wal;
@@ -26,4 +35,5 @@ pub use local::LocalBroker;
 pub use opening::{Assigned, OpenError};
 pub use recovery::SessionError;
 pub use retire::RetireError;
+pub use role::{BrokerRole, RoleError};
 pub use topic_rules::TopicRules;

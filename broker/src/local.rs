@@ -15,7 +15,7 @@ use crate::{
     Broker,
     client::{
         Append, AppendError, BrokerClient, Offsets, Read, ReadError, ReadOutcome, Receipt,
-        TailSource, TimestampMatch, receipt, tail,
+        SessionReport, TailSource, TimestampMatch, receipt, tail,
     },
     partition::Partition,
     shard::{QueuedAppend, ShardHandle},
@@ -37,14 +37,47 @@ impl LocalBroker {
         ShardHandle::of(self.broker.shards(), partition).1
     }
 
-    async fn ask<T: Send + 'static>(
+    /// Proves that this broker owned its partitions when the call began.
+    async fn prove(&self, partition: TopicPartition) -> Result<(), ReadError> {
+        let proved = self.broker.standing().prove().await;
+        if proved { Ok(()) } else { Err(ReadError::NotOwner(partition)) }
+    }
+
+    /// Asks what only the owner may answer: not one that has begun to give the partition up.
+    async fn ask_owner<T: Send + 'static>(
         &self,
         partition: TopicPartition,
-        question: impl FnOnce(&mut Partition) -> T + Send + 'static,
+        question: impl FnOnce(&Partition) -> T + Send + 'static,
     ) -> Result<T, ReadError> {
-        let answer = self.shard(partition).ask(partition, question).await;
-        answer.ok_or(ReadError::NotOwner(partition))
+        let ask =
+            move |partition: &mut Partition| (!partition.is_frozen()).then(|| question(partition));
+        let answer = self.shard(partition).ask(partition, ask).await;
+        answer.flatten().ok_or(ReadError::NotOwner(partition))
     }
+
+    async fn read_once(&self, reads: &[Read]) -> Vec<Result<ReadOutcome, ReadError>> {
+        let shards = self.broker.shards();
+        let mut answers: Vec<Result<ReadOutcome, ReadError>> =
+            reads.iter().map(|read| Err(ReadError::NotOwner(read.partition))).collect();
+        let mut by_shard: BTreeMap<usize, Vec<(usize, Read)>> = BTreeMap::new();
+        for (place, read) in reads.iter().enumerate() {
+            let shard = ShardHandle::of(shards, read.partition).0;
+            by_shard.entry(shard).or_default().push((place, *read));
+        }
+        let asked: Vec<_> =
+            by_shard.into_iter().map(|(shard, reads)| shards[shard].read(reads)).collect();
+        for answer in asked {
+            for (place, answer) in answer.await.unwrap_or_default() {
+                answers[place] = answer;
+            }
+        }
+        answers
+    }
+}
+
+/// Whether the answer is that the log does not reach to the offset.
+fn is_beyond(answer: &Result<ReadOutcome, ReadError>) -> bool {
+    matches!(answer, Err(ReadError::OutOfRange { offset, durable, .. }) if offset > durable)
 }
 
 fn refused(appends: &[Append], what: &str) -> Vec<Receipt> {
@@ -82,30 +115,32 @@ impl BrokerClient for LocalBroker {
     }
 
     async fn read(&self, reads: Vec<Read>) -> Vec<Result<ReadOutcome, ReadError>> {
-        let shards = self.broker.shards();
-        let mut answers: Vec<Result<ReadOutcome, ReadError>> =
-            reads.iter().map(|read| Err(ReadError::NotOwner(read.partition))).collect();
-        let mut by_shard: BTreeMap<usize, Vec<(usize, Read)>> = BTreeMap::new();
-        for (place, read) in reads.into_iter().enumerate() {
-            by_shard
-                .entry(ShardHandle::of(shards, read.partition).0)
-                .or_default()
-                .push((place, read));
+        let mut answers = self.read_once(&reads).await;
+        // That nothing lies there is only the owner's to say.
+        let places: Vec<usize> =
+            (0..reads.len()).filter(|place| is_beyond(&answers[*place])).collect();
+        if places.is_empty() {
+            return answers;
         }
-        let asked: Vec<_> =
-            by_shard.into_iter().map(|(shard, reads)| shards[shard].read(reads)).collect();
-        for answer in asked {
-            for (place, answer) in answer.await.unwrap_or_default() {
-                answers[place] = answer;
-            }
+        let proved = self.broker.standing().prove().await;
+        let asked: Vec<Read> = places.iter().map(|place| reads[*place]).collect();
+        let again = if proved { self.read_once(&asked).await } else { Vec::new() };
+        for (place, read) in places.iter().zip(&asked) {
+            answers[*place] = Err(ReadError::NotOwner(read.partition));
+        }
+        for (place, answer) in places.into_iter().zip(again) {
+            answers[place] = answer;
         }
         answers
     }
 
     async fn offsets(&self, partitions: Vec<TopicPartition>) -> Vec<Result<Offsets, ReadError>> {
+        if !self.broker.standing().prove().await {
+            return partitions.into_iter().map(|it| Err(ReadError::NotOwner(it))).collect();
+        }
         let mut answers = Vec::with_capacity(partitions.len());
         for partition in partitions {
-            answers.push(self.ask(partition, |partition| partition.offsets()).await);
+            answers.push(self.ask_owner(partition, Partition::offsets).await);
         }
         answers
     }
@@ -115,14 +150,16 @@ impl BrokerClient for LocalBroker {
         partition: TopicPartition,
         timestamp: Timestamp,
     ) -> Result<TimestampMatch, ReadError> {
-        self.ask(partition, move |partition| partition.find_timestamp(timestamp)).await
+        self.prove(partition).await?;
+        self.ask_owner(partition, move |partition| partition.find_timestamp(timestamp)).await
     }
 
     async fn find_max_timestamp(
         &self,
         partition: TopicPartition,
     ) -> Result<TimestampMatch, ReadError> {
-        self.ask(partition, |partition| partition.find_max_timestamp()).await
+        self.prove(partition).await?;
+        self.ask_owner(partition, |partition| partition.find_max_timestamp()).await
     }
 
     async fn epoch_end(
@@ -130,7 +167,8 @@ impl BrokerClient for LocalBroker {
         partition: TopicPartition,
         epoch: LeaderEpoch,
     ) -> Result<Option<(LeaderEpoch, Offset)>, ReadError> {
-        self.ask(partition, move |partition| partition.epoch_end(epoch)).await
+        self.prove(partition).await?;
+        self.ask_owner(partition, move |partition| partition.epoch_end(epoch)).await
     }
 
     async fn delete_records(
@@ -139,6 +177,10 @@ impl BrokerClient for LocalBroker {
         before: Option<Offset>,
     ) -> Result<Offset, ReadError> {
         self.broker.delete_records(partition, before).await
+    }
+
+    async fn references(&self) -> Result<SessionReport, ReadError> {
+        self.broker.references().await.map_err(|gone| ReadError::Storage(gone.to_string()))
     }
 
     fn tail(&self) -> TailSource {

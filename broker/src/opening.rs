@@ -1,22 +1,28 @@
 //! Claiming partitions and finding out what they hold: `start → recover → write` of the partition's
 //! life, for many at once.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use weir_ids::{ClaimNumber, SessionId, TopicPartition};
-use weir_meta::{ClaimError, Claimed as MetaClaimed, Metadata};
+use weir_ids::{ClaimNumber, NodeId, SessionId, Slot, TopicPartition};
+use weir_meta::{ClaimError, Claimed as MetaClaimed, Metadata, model::Log, store::Remedy};
+use weir_segment_store::checkpoint::Listing;
 
 use crate::{
     TopicRules,
+    checkpoint::CheckpointHandle,
     partition::Claimed,
     recovery::{Incomplete, SessionError, Sessions, recover},
+    shard::{Gone, ShardHandle},
 };
 
 /// A partition to open, with its topic's rules.
 pub type Assigned = (TopicPartition, Arc<TopicRules>);
 
 /// Why a partition is not opened.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum OpenError {
     /// It can't be claimed.
     #[error(transparent)]
@@ -27,6 +33,41 @@ pub enum OpenError {
     /// Its records are not all there.
     #[error("{0}; restore what is missing")]
     Incomplete(String),
+    /// It comes back to this broker, which can't checkpoint what it knows of it.
+    #[error("what this session has released is not checkpointed yet")]
+    NotCheckpointed,
+    /// What earlier owners hold changes faster than it is read.
+    #[error("the logs of earlier owners change faster than they are read")]
+    Moving,
+    /// The session is ending.
+    #[error("the broker is ending")]
+    Ending,
+}
+
+impl OpenError {
+    /// Whether trying again may help.
+    pub(crate) fn may_heal(&self) -> bool {
+        match self {
+            Self::Claim(error) => error.remedy() != Remedy::Stop,
+            Self::Session(error) => error.may_heal(),
+            Self::Incomplete(_) => false,
+            Self::NotCheckpointed | Self::Moving | Self::Ending => true,
+        }
+    }
+
+    /// Whether the former owner has yet to give it up or to be ended.
+    pub(crate) fn is_early(&self) -> bool {
+        match self {
+            Self::Claim(ClaimError::OwnerNotSealed { .. }) => true,
+            Self::Session(error) => matches!(**error, SessionError::NotSealed(_)),
+            _ => false,
+        }
+    }
+
+    /// Whether the session that opens is over.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self, Self::Claim(ClaimError::Fenced { .. }))
+    }
 }
 
 impl From<Incomplete> for OpenError {
@@ -46,29 +87,65 @@ pub(crate) enum Outcome {
     NotRecovered(OpenError),
 }
 
+/// What partitions are opened with.
+pub(crate) struct OpeningDeps {
+    pub(crate) metadata: Metadata,
+    pub(crate) session: SessionId,
+    pub(crate) shards: Arc<[ShardHandle]>,
+    pub(crate) checkpoints: CheckpointHandle,
+}
+
 /// Partitions are opened by one caller at a time: claims are numbered in order.
 pub(crate) struct Opening {
-    metadata: Metadata,
-    session: SessionId,
+    deps: OpeningDeps,
     last_claim: ClaimNumber,
+    /// Claims that may have been made, of partitions that are not open. They are made good instead
+    /// of claiming again: each claim leaves its mark in the metadata.
+    unsettled: BTreeMap<TopicPartition, ClaimNumber>,
     /// The claims that were opened, and under which something may have been written.
     opened: BTreeSet<(TopicPartition, ClaimNumber)>,
     sessions: Sessions,
 }
 
+/// How often what was recovered is held against the metadata before it is left to later.
+const CONFIRMATIONS_MAX: u32 = 10;
+
 impl Opening {
-    pub(crate) fn new(metadata: Metadata, session: SessionId, sessions: Sessions) -> Self {
-        let opened = BTreeSet::new();
-        Self { metadata, session, last_claim: ClaimNumber::NONE, opened, sessions }
+    pub(crate) fn new(deps: OpeningDeps, sessions: Sessions) -> Self {
+        let (unsettled, opened) = (BTreeMap::new(), BTreeSet::new());
+        Self { deps, last_claim: ClaimNumber::NONE, unsettled, opened, sessions }
+    }
+
+    /// Ends what ran on this node before: those who are to own its partitions need not wait until
+    /// somebody else finds that it is dead. Returns whether all of it is ended.
+    pub(crate) async fn end_earlier(&mut self, node: NodeId) -> bool {
+        let session = self.deps.session;
+        let Ok(earlier) = self.deps.metadata.unsealed_before(node, session).await else {
+            return false;
+        };
+        let stuck = self.sessions.end(session, earlier).await;
+        self.sessions.forget();
+        for (session, error) in &stuck {
+            tracing::debug!(%session, %error, "an earlier session of this node is not ended yet");
+        }
+        stuck.is_empty()
     }
 
     /// Gives each partition the number of its claim.
     pub(crate) fn number(&mut self, ids: &[TopicPartition]) -> Vec<(TopicPartition, ClaimNumber)> {
-        let mut next = || {
-            self.last_claim = self.last_claim.next();
-            self.last_claim
+        let mut number = |id: &TopicPartition| {
+            let next = || {
+                self.last_claim = self.last_claim.next();
+                self.last_claim
+            };
+            (*id, *self.unsettled.entry(*id).or_insert_with(next))
         };
-        ids.iter().map(|id| (*id, next())).collect()
+        ids.iter().map(&mut number).collect()
+    }
+
+    /// Partitions that may be claimed and are not open.
+    pub(crate) fn unsettled(&self) -> impl Iterator<Item = TopicPartition> {
+        self.unsettled.keys().copied()
     }
 
     /// Makes the claims and recovers what they bring. One outcome a claim, in order.
@@ -78,33 +155,52 @@ impl Opening {
         rules: &[Arc<TopicRules>],
     ) -> Vec<Outcome> {
         let results = self.claim(claims).await;
+        let made: Vec<&MetaClaimed> = results.iter().filter_map(|it| it.as_ref().ok()).collect();
+        let mut recovered = self.recover_all(&made).await.into_iter();
         let mut outcomes = Vec::with_capacity(claims.len());
-        for ((claim, rules), result) in claims.iter().zip(rules).zip(results) {
+        for ((claim, rules), result) in claims.iter().zip(rules).zip(&results) {
             outcomes.push(match result {
-                // Somebody else's answer was heard, or none: then the claim may have been made.
-                Err(error @ OpenError::Claim(ClaimError::Metadata(_))) => {
-                    Outcome::NotRecovered(error)
-                }
-                Err(error) => Outcome::NotClaimed(error),
-                Ok(found) => match self.recover(&found, Arc::clone(rules)).await {
-                    Ok(claimed) => {
-                        self.opened.insert(*claim);
-                        Outcome::Recovered(claimed)
+                Ok(found) => match recovered.next().unwrap_or(Err(OpenError::Moving)) {
+                    Ok(listing) => {
+                        let (id, epoch) = (found.partition, found.log.leader_epoch);
+                        Outcome::Recovered(Claimed { id, epoch, listing, rules: Arc::clone(rules) })
                     }
                     Err(error) => Outcome::NotRecovered(error),
                 },
+                // Somebody else's answer was heard, or none: then the claim may have been made.
+                Err(error @ OpenError::Claim(ClaimError::Metadata(_))) => {
+                    Outcome::NotRecovered(error.clone())
+                }
+                Err(error) => Outcome::NotClaimed(error.clone()),
             });
+            self.settle(*claim, outcomes.last());
         }
-        self.sessions.forget();
         outcomes
     }
 
-    /// Claims; where a dead session is in the way and may be ended, ends it and claims again.
+    fn settle(&mut self, claim: (TopicPartition, ClaimNumber), outcome: Option<&Outcome>) {
+        match outcome {
+            Some(Outcome::Recovered(_)) => {
+                self.unsettled.remove(&claim.0);
+                self.opened.insert(claim);
+            }
+            Some(Outcome::NotClaimed(_)) => drop(self.unsettled.remove(&claim.0)),
+            Some(Outcome::NotRecovered(_)) | None => {}
+        }
+    }
+
+    /// What was recovered is open.
+    pub(crate) fn done(&mut self) {
+        self.sessions.forget();
+    }
+
+    /// Claims; where a session is in the way that may be ended, ends it and claims again.
     async fn claim(
         &mut self,
         claims: &[(TopicPartition, ClaimNumber)],
     ) -> Vec<Result<MetaClaimed, OpenError>> {
-        let mut results = self.metadata.claim(self.session, claims).await;
+        let session = self.deps.session;
+        let mut results = self.deps.metadata.claim(session, claims).await;
         let in_the_way: BTreeSet<SessionId> = results
             .iter()
             .filter_map(|result| match result {
@@ -112,46 +208,111 @@ impl Opening {
                 _ => None,
             })
             .collect();
-        let mut stuck = Vec::new();
-        for session in &in_the_way {
-            if let Err(error) = self.sessions.end(*session).await {
-                stuck.push((*session, Arc::new(error)));
-            }
+        let ends = in_the_way.len();
+        let stuck = self.sessions.end(session, in_the_way).await;
+        if stuck.len() < ends {
+            results = self.deps.metadata.claim(session, claims).await;
         }
-        if stuck.len() < in_the_way.len() {
-            results = self.metadata.claim(self.session, claims).await;
-        }
+        let stuck: BTreeMap<SessionId, Arc<SessionError>> =
+            stuck.into_iter().map(|(session, why)| (session, Arc::new(why))).collect();
         let why = |error: ClaimError| match &error {
             ClaimError::OwnerNotSealed { owner, .. } => {
-                match stuck.iter().find(|(session, _)| session == owner) {
-                    Some((_, why)) => OpenError::Session(Arc::clone(why)),
-                    None => error.into(),
-                }
+                stuck.get(owner).map_or(error.clone().into(), |why| Arc::clone(why).into())
             }
             _ => error.into(),
         };
         results.into_iter().map(|result| result.map_err(why)).collect()
     }
 
+    /// What earlier owners left of these partitions, in order.
+    async fn recover_all(&mut self, made: &[&MetaClaimed]) -> Vec<Result<Listing, OpenError>> {
+        let logs: Vec<(TopicPartition, Log)> =
+            made.iter().map(|found| (found.partition, self.parts_of(found))).collect();
+        let fail_all = |error: OpenError| logs.iter().map(|_| Err(error.clone())).collect();
+        for _ in 0..CONFIRMATIONS_MAX {
+            if let Err(error) = self.know_own(&logs).await {
+                return fail_all(error);
+            }
+            let upto = upto(&logs);
+            let mut recovered = Vec::with_capacity(logs.len());
+            for (id, log) in &logs {
+                recovered.push(self.recover(*id, log, &upto).await);
+            }
+            match self.sessions.confirm().await {
+                Ok(true) => return recovered,
+                // Begun again with what has changed since.
+                Ok(false) => {}
+                Err(error) => return fail_all(Arc::new(error).into()),
+            }
+        }
+        fail_all(OpenError::Moving)
+    }
+
+    /// A claimed log without claims of this very session that it never learned of, or could not
+    /// recover: they hold nothing.
+    fn parts_of(&self, found: &MetaClaimed) -> Log {
+        let (id, mut log) = (found.partition, found.log.clone());
+        let own = self.deps.session;
+        log.inherited.retain(|part| part.session != own || self.opened.contains(&(id, part.claim)));
+        log
+    }
+
+    /// Where partitions come back that this session has released, what it knows of them itself. What
+    /// is in its log and not yet checkpointed is checkpointed first, also if nobody needs to know: no
+    /// checkpoint may hold slots of two of its epochs.
+    async fn know_own(&mut self, logs: &[(TopicPartition, Log)]) -> Result<(), OpenError> {
+        let own = self.deps.session;
+        let was_here = |id: &TopicPartition| {
+            let all = (*id, ClaimNumber::NONE)..=(*id, ClaimNumber(u64::MAX));
+            self.opened.range(all).next().is_some()
+        };
+        let back: Vec<TopicPartition> = logs.iter().map(|(id, _)| *id).filter(was_here).collect();
+        if back.is_empty() || self.sessions.all().contains_key(&own) {
+            return Ok(());
+        }
+        if !self.deps.checkpoints.now().await {
+            return Err(OpenError::NotCheckpointed);
+        }
+        let mut listings = Vec::with_capacity(back.len());
+        for shard in &*self.deps.shards {
+            let here = |id: &&TopicPartition| {
+                std::ptr::eq(ShardHandle::of(&self.deps.shards, **id).1, shard)
+            };
+            let ids = back.iter().filter(here).copied().collect();
+            listings.extend(shard.listings(ids).await.map_err(|Gone| OpenError::Ending)?);
+        }
+        self.sessions.know_own(own, listings);
+        Ok(())
+    }
+
     async fn recover(
         &mut self,
-        found: &MetaClaimed,
-        rules: Arc<TopicRules>,
-    ) -> Result<Claimed, OpenError> {
-        let (id, mut log) = (found.partition, found.log.clone());
-        // Claims of this very session that it never learned of, or could not recover, hold nothing.
-        log.inherited
-            .retain(|part| part.session != self.session || self.opened.contains(&(id, part.claim)));
+        id: TopicPartition,
+        log: &Log,
+        upto: &BTreeMap<SessionId, Slot>,
+    ) -> Result<Listing, OpenError> {
         // Newest first: what an adopted checkpoint stands in for need not be readable any more.
         for part in log.inherited.iter().rev() {
-            self.sessions.read(part.session).await.map_err(Arc::new)?;
+            let end = upto.get(&part.session).copied();
+            self.sessions.read(part.session, end).await.map_err(Arc::new)?;
             let adopted = self.sessions.all().get(&part.session);
             let adopted = adopted.and_then(|logs| logs.chain.partitions.get(&id));
             if adopted.is_some_and(|listing| listing.epoch >= part.epoch) {
                 break;
             }
         }
-        let listing = recover(id, &log, self.sessions.all())?;
-        Ok(Claimed { id, epoch: log.leader_epoch, listing, rules })
+        Ok(recover(id, log, self.sessions.all())?)
     }
+}
+
+/// How far each session is to be read of which all parts were released: it may go on.
+fn upto(logs: &[(TopicPartition, Log)]) -> BTreeMap<SessionId, Slot> {
+    let mut ends: BTreeMap<SessionId, Slot> = BTreeMap::new();
+    for part in logs.iter().flat_map(|(_, log)| &log.inherited) {
+        if let Some(end) = part.end_slot {
+            let furthest = ends.entry(part.session).or_insert(end);
+            *furthest = end.max(*furthest);
+        }
+    }
+    ends
 }

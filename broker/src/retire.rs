@@ -55,6 +55,7 @@ impl Broker {
             let keep = |name: &ObjectName| kept.contains(name);
             self.journal().trim(*session, Slot(u64::MAX), &keep).await?;
             if kept.iter().all(|name| name.session() != *session) {
+                self.journal().forget(*session).await?;
                 gone.insert(*session);
             }
         }

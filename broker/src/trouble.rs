@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use weir_runtime::watch;
 
 /// Who is in trouble.
 #[derive(Clone, Copy, Debug)]

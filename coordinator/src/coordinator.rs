@@ -5,20 +5,24 @@
 //! needed; its partitions never change in number afterwards.
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use async_trait::async_trait;
 use tokio::sync::{OnceCell, oneshot};
-use weir_ids::{PartitionIndex, TopicPartition};
+use weir_ids::{Offset, PartitionIndex, TopicPartition};
 use weir_runtime::{Runtime, Tasks};
 
 use crate::{
     cluster::{Cluster, Topic},
     group::{Error, GroupId},
     settings::Settings,
-    shard::{Context, Request, Shard, log::LogReader},
+    shard::{
+        Context, Request, Shard,
+        log::{Chunk, LogError, LogReader},
+    },
 };
 
 /// The topic that keeps groups and offsets.
@@ -38,6 +42,8 @@ struct Inner {
     tasks: Tasks,
     topic: OnceCell<Topic>,
     shards: Mutex<BTreeMap<PartitionIndex, Shard>>,
+    /// Nothing is kept here.
+    is_nobody: bool,
 }
 
 impl Coordinator {
@@ -52,21 +58,34 @@ impl Coordinator {
     ) -> Self {
         let context = Context { runtime, cluster, reader, settings: Arc::new(settings) };
         let shards = tasks.child();
-        let inner = Inner {
-            context,
-            tasks: shards.clone(),
-            topic: OnceCell::new(),
-            shards: Mutex::new(BTreeMap::new()),
-        };
-        let coordinator = Self { inner: Arc::new(inner) };
-        let warming = coordinator.clone();
-        shards.spawn("coordinator-warm-up", |_| async move { warming.load_all().await });
+        let coordinator = Self::of(context, shards.clone(), false);
+        let following = coordinator.clone();
+        shards.spawn("coordinator-shards", |stop| async move {
+            tokio::select! {
+                biased;
+                () = stop.requested() => {}
+                () = following.follow() => {}
+            }
+        });
         tasks.spawn("coordinator", |stop| async move {
             stop.requested().await;
             // None of its tasks can fail.
             let _ = shards.shutdown().await;
         });
         coordinator
+    }
+
+    fn of(context: Context, tasks: Tasks, is_nobody: bool) -> Self {
+        let (topic, shards) = (OnceCell::new(), Mutex::new(BTreeMap::new()));
+        Self { inner: Arc::new(Inner { context, tasks, topic, shards, is_nobody }) }
+    }
+
+    /// A coordinator that keeps nothing and sends everybody away: it answers in the place of one that
+    /// can't be reached.
+    pub(crate) fn nobody(cluster: Arc<dyn Cluster>) -> Self {
+        let (runtime, settings) = (Runtime::system(), Arc::new(Settings::default()));
+        let context = Context { runtime, cluster, reader: Arc::new(NoLog), settings };
+        Self::of(context, Tasks::new(), true)
     }
 
     /// Ends: what is on its way to the log is made durable and answered, then whoever waits for a
@@ -77,28 +96,50 @@ impl Coordinator {
         let _ = self.inner.tasks.shutdown().await;
     }
 
-    /// Begins to load all shards, if the topic exists.
-    async fn load_all(&self) {
-        for shard in self.all_shards() {
-            shard.ask(Request::Load).await;
+    /// Loads the shards that are to be kept here and lets go of the others, as the cluster changes:
+    /// groups expire though nobody asks for them, and who waits at a shard that has gone elsewhere is
+    /// sent there.
+    async fn follow(&self) {
+        loop {
+            let known: BTreeSet<PartitionIndex> = self.shards().keys().copied().collect();
+            let mine: BTreeMap<PartitionIndex, Shard> = self.all_shards().into_iter().collect();
+            self.shards().retain(|index, _| mine.contains_key(index));
+            for (_, shard) in mine.iter().filter(|(index, _)| !known.contains(index)) {
+                shard.ask(Request::Load).await;
+            }
+            drop(mine);
+            self.inner.context.cluster.changed().await;
         }
     }
 
-    /// The shards of all groups; none if the topic does not exist, since then no group does.
-    pub(crate) fn all_shards(&self) -> Vec<Shard> {
-        let topic = self.inner.topic.get().cloned();
-        let topic = topic.or_else(|| self.inner.context.cluster.topic_by_name(OFFSETS_TOPIC));
-        let Some(topic) = topic else { return Vec::new() };
-        (0..topic.partitions).map(|index| self.shard_at(&topic, PartitionIndex(index))).collect()
+    fn shards(&self) -> MutexGuard<'_, BTreeMap<PartitionIndex, Shard>> {
+        self.inner.shards.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The shards that are kept here; none if the topic does not exist, since then no group does.
+    pub(crate) fn all_shards(&self) -> Vec<(PartitionIndex, Shard)> {
+        let Inner { context, topic, is_nobody, .. } = &*self.inner;
+        let topic = topic.get().cloned().or_else(|| context.cluster.topic_by_name(OFFSETS_TOPIC));
+        let Some(topic) = topic.filter(|_| !is_nobody) else { return Vec::new() };
+        let mine = (0..topic.partitions)
+            .map(PartitionIndex)
+            .filter(|index| context.cluster.keeps(TopicPartition::new(topic.id, *index)));
+        mine.map(|index| (index, self.shard_at(&topic, index))).collect()
     }
 
     /// The shard of a group. Creates the topic if that is not there.
     ///
     /// # Errors
-    /// If the topic can't be created now.
+    /// If the topic can't be created now, or the shard is kept elsewhere.
     pub(crate) async fn shard_of(&self, group: &GroupId) -> Result<(PartitionIndex, Shard), Error> {
+        if self.inner.is_nobody {
+            return Err(Error::NotCoordinator);
+        }
         let topic = self.inner.topic.get_or_try_init(|| self.find_topic()).await?;
         let index = partition_of(&group.0, topic.partitions);
+        if !self.inner.context.cluster.keeps(TopicPartition::new(topic.id, index)) {
+            return Err(Error::NotCoordinator);
+        }
         Ok((index, self.shard_at(topic, index)))
     }
 
@@ -119,7 +160,7 @@ impl Coordinator {
     }
 
     fn shard_at(&self, topic: &Topic, index: PartitionIndex) -> Shard {
-        let mut shards = self.inner.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shards = self.shards();
         let start = || {
             let partition = TopicPartition::new(topic.id, index);
             Shard::start(&self.inner.tasks, self.inner.context.clone(), partition)
@@ -139,6 +180,16 @@ impl Coordinator {
 
     pub(crate) fn context(&self) -> &Context {
         &self.inner.context
+    }
+}
+
+/// The log of nobody.
+struct NoLog;
+
+#[async_trait]
+impl LogReader for NoLog {
+    async fn read(&self, of: TopicPartition, _: Offset, _: u32) -> Result<Chunk, LogError> {
+        Err(LogError::NoOwner(of))
     }
 }
 

@@ -16,12 +16,14 @@ mod group;
 mod groups;
 mod image;
 mod records;
+mod routed;
 mod settings;
 mod shard;
 
 pub use client::{Caller, CoordinatorClient};
 pub use cluster::{Cluster, Topic, ViewedCluster};
 pub use coordinator::{Coordinator, OFFSETS_TOPIC, partition_of};
+pub use routed::{Coordinators, RoutedCoordinators};
 pub use settings::Settings;
 pub use shard::log::{BrokerLog, Chunk, LogError, LogReader};
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! checkpointed, and after a crash.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytestring::ByteString;
 use tempfile::TempDir;
@@ -21,7 +21,7 @@ use weir_meta::{
     controller::{
         Controller, CreateTopic, LocalController, NoProbe, Settings as ControllerSettings,
     },
-    model::Session,
+    model::{Node, Role, Session},
     store::Memory,
     views::View,
 };
@@ -93,6 +93,15 @@ impl World {
         };
         let settings = BrokerSettings { buffer_bytes: 8 << 20, shards: 2, sole: true };
         let broker = Broker::start(deps, settings, &tasks).await.unwrap();
+        let lease = self.metadata.grant(Duration::from_secs(60)).await.unwrap();
+        let node = Node {
+            roles: vec![Role::Broker, Role::Coordinator],
+            kafka: None,
+            rpc: None,
+            http: None,
+            zone: None,
+        };
+        self.metadata.register_node(NODE, &node, lease).await.unwrap();
         let view = View::follow(self.metadata.clone(), &tasks).await.unwrap();
         broker.follow(&view).await.unwrap();
         let controller = LocalController::start(
@@ -111,7 +120,7 @@ impl World {
         let _ = controller.create_topic(orders).await;
         let brokers = Arc::new(OneBroker(broker.client()));
         let cluster: Arc<dyn Cluster> =
-            Arc::new(ViewedCluster::new(view.clone(), Arc::new(controller), brokers));
+            Arc::new(ViewedCluster::new(NODE, view.clone(), Arc::new(controller), brokers));
         let reader = BrokerLog::new(Arc::clone(&cluster), Reader::new(store, 1 << 20));
         let settings = Settings { offsets_topic_partitions: PARTITIONS, ..Settings::dev() };
         let coordinator = Coordinator::start(runtime, &tasks, settings, cluster, Arc::new(reader));

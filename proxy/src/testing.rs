@@ -16,8 +16,8 @@ use tokio::{sync::Semaphore, time::Instant};
 use uuid::Uuid;
 use weir_broker::client::{
     Acks, Append, AppendError, Appended, BrokerClient, Brokers, Entries, Offsets, Read, ReadError,
-    ReadOutcome, Receipt, Refused, Resolver, TailEvent, TailSink, TailSource, TimestampMatch,
-    receipt, tail,
+    ReadOutcome, Receipt, Refused, Resolver, SessionReport, TailEvent, TailSink, TailSource,
+    TimestampMatch, receipt, tail,
 };
 use weir_coordinator::{Caller, CoordinatorClient};
 use weir_ids::{
@@ -578,6 +578,10 @@ impl BrokerClient for FakeBroker {
         before: Option<Offset>,
     ) -> Result<Offset, ReadError> {
         Ok(before.unwrap_or(Offset::ZERO))
+    }
+
+    async fn references(&self) -> Result<SessionReport, ReadError> {
+        Err(ReadError::Storage("refers to nothing".to_owned()))
     }
 
     fn tail(&self) -> TailSource {

@@ -9,10 +9,12 @@
 //! and the first error reported to whoever owns the group.
 
 mod clock;
+pub mod planted;
 mod random;
 mod spawn;
 mod stop;
 mod tasks;
+pub mod watch;
 
 use std::sync::Arc;
 

@@ -7,6 +7,10 @@
 //! {hh}/checkpoint/{session:020}/{number:020}
 //! ```
 //!
+//! The number of a sorted object begins with that of the checkpoint for which it was written (32 bits, then
+//! 32 bits that count up within the session): whoever sweeps knows from its name that nothing can be
+//! published any more that refers to it for the first time.
+//!
 //! `hh` is a hash of the session, so that sessions spread over a store that shards by prefix, while
 //! all objects of one are listed together. Names carry the session that wrote them: whoever sweeps
 //! knows whose object it is without opening it.
@@ -38,7 +42,7 @@ pub enum ObjectName {
     Sorted {
         /// Who wrote it.
         session: SessionId,
-        /// Counts up within the session.
+        /// See [`ObjectName::sorted_number`].
         number: u64,
     },
     /// A checkpoint of a session's write-ahead log.
@@ -63,6 +67,21 @@ impl ObjectName {
             | Self::WalFile { session, .. }
             | Self::Sorted { session, .. }
             | Self::Checkpoint { session, .. } => session,
+        }
+    }
+
+    /// The number of the `nth` sorted object of a session, which is written for checkpoint `checkpoint`.
+    pub fn sorted_number(checkpoint: u64, nth: u64) -> u64 {
+        assert!(checkpoint.max(nth) <= u64::from(u32::MAX), "a session has used up its numbers");
+        checkpoint << 32 | nth
+    }
+
+    /// The number of the checkpoint that it is, or for which it was written.
+    pub fn checkpoint_number(self) -> Option<u64> {
+        match self {
+            Self::WalSlot { .. } | Self::WalFile { .. } => None,
+            Self::Sorted { number, .. } => Some(number >> 32),
+            Self::Checkpoint { number, .. } => Some(number),
         }
     }
 
@@ -142,6 +161,19 @@ mod tests {
             assert!(name.to_string().contains(text), "{name}");
             assert_eq!(ObjectName::parse(&name.to_string()), Ok(name));
         }
+    }
+
+    #[test]
+    fn a_sorted_object_tells_for_which_checkpoint_it_was_written() {
+        let session = SessionId(7);
+        let sorted = |checkpoint, nth| ObjectName::Sorted {
+            session,
+            number: ObjectName::sorted_number(checkpoint, nth),
+        };
+        assert_eq!(sorted(5, 9).checkpoint_number(), Some(5));
+        assert!(sorted(5, 10) > sorted(5, 9) && sorted(6, 11) > sorted(5, 10));
+        assert_eq!(ObjectName::Checkpoint { session, number: 5 }.checkpoint_number(), Some(5));
+        assert_eq!(ObjectName::WalSlot { session, slot: Slot(5) }.checkpoint_number(), None);
     }
 
     #[test]

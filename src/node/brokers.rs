@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use weir_broker::{
-    LocalBroker,
-    client::{BrokerClient, Brokers},
-};
+use weir_broker::client::{BrokerClient, Brokers};
 use weir_ids::NodeId;
 
 /// The one broker of a node that is alone.
@@ -15,8 +12,8 @@ pub(super) struct LocalBrokers {
 }
 
 impl LocalBrokers {
-    pub(super) fn new(node: NodeId, broker: LocalBroker) -> Self {
-        Self { node, broker: Arc::new(broker) }
+    pub(super) fn new(node: NodeId, broker: Arc<dyn BrokerClient>) -> Self {
+        Self { node, broker }
     }
 }
 

@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Context, Result};
 use prometheus_client::registry::Registry;
 use uuid::Uuid;
-use weir_broker::{Broker, BrokerDeps, BrokerSettings};
+use weir_broker::{BrokerDeps, BrokerRole, BrokerSettings};
 use weir_coordinator::{BrokerLog, Cluster, Coordinator, ViewedCluster};
 use weir_ids::NodeId;
 use weir_meta::{
@@ -46,7 +46,7 @@ pub(crate) struct Running {
     readiness: Readiness,
     proxy: Proxy,
     coordinator: Coordinator,
-    broker: Arc<Broker>,
+    broker: Arc<BrokerRole>,
     metadata: Embedded,
     http: std::net::SocketAddr,
     _data: DataDir,
@@ -80,16 +80,15 @@ impl Running {
             journal: Arc::new(journal(config, &data, cluster_id, &runtime)),
             session,
         };
-        let broker = Broker::start(deps, broker_settings(config), &tasks).await?;
+        let broker = BrokerRole::start(deps, broker_settings(config), view.clone(), &tasks).await?;
         broker.register_metrics(&mut registry);
-        broker.follow(&view).await?;
         let shown = shown(config, bound.advertised());
         registration::keep(metadata.clone(), node, shown, &tasks).await?;
         let controller = controller(config, &metadata, &view, &runtime, node, &tasks).await;
         let brokers = Arc::new(LocalBrokers::new(node, broker.client()));
         let reader = Reader::new(store, config.proxy.index_cache_bytes);
         let seen: Arc<dyn Cluster> =
-            Arc::new(ViewedCluster::new(view.clone(), controller.clone(), brokers.clone()));
+            Arc::new(ViewedCluster::new(node, view.clone(), controller.clone(), brokers.clone()));
         let coordinator = Coordinator::start(
             runtime.clone(),
             &tasks,
@@ -171,8 +170,8 @@ async fn controller(
 }
 
 /// In the background: adopts what earlier sessions left, then clears those away.
-fn tidy_up(broker: &Arc<Broker>, tasks: &Tasks) {
-    let broker = Arc::clone(broker);
+fn tidy_up(broker: &BrokerRole, tasks: &Tasks) {
+    let Some(broker) = broker.present() else { return };
     tasks.spawn("tidy up", |_| async move {
         if !broker.checkpoint().await {
             return;

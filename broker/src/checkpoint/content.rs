@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use weir_ids::{LeaderEpoch, TopicPartition};
+use weir_runtime::planted::{Bug, is_planted};
 use weir_segment_store::checkpoint::{Line, Listing};
 
 /// Makes the lines of a checkpoint.
@@ -27,6 +28,9 @@ pub(super) fn lines(
             }
             None => {}
         }
+    }
+    if is_planted(Bug::AdoptedNotListed) {
+        wholes.retain(|partition, _| listed(partition) || deltas.contains_key(partition));
     }
     lines.extend(wholes.into_iter().map(|(partition, listing)| (partition, Line::Whole(listing))));
     lines

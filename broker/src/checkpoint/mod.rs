@@ -18,13 +18,16 @@ mod plan;
 mod task;
 mod triggers;
 
+use std::collections::BTreeSet;
+
 use tokio::sync::{mpsc, oneshot};
 use weir_ids::{ClaimNumber, TopicPartition};
+use weir_segment_store::ObjectName;
 
 pub(crate) use task::{Checkpointer, CheckpointerDeps};
 pub(crate) use triggers::CheckpointSettings;
 
-use crate::wal::DurableSlot;
+use crate::{shard::Gone, wal::DurableSlot};
 
 /// A way to the checkpointer. Cheap to clone.
 #[derive(Clone)]
@@ -42,6 +45,7 @@ enum Message {
     Closed(Vec<TopicPartition>),
     /// Checkpoint now; the answer says whether everything up to here is published.
     Now(oneshot::Sender<bool>),
+    References(oneshot::Sender<BTreeSet<ObjectName>>),
 }
 
 impl CheckpointHandle {
@@ -72,6 +76,16 @@ impl CheckpointHandle {
     /// These partitions have been given up.
     pub(crate) fn closed(&self, partitions: Vec<TopicPartition>) {
         self.send(Message::Closed(partitions));
+    }
+
+    /// What the last published checkpoint and the unanswered one name, and the chain itself.
+    ///
+    /// # Errors
+    /// When the checkpointer has ended.
+    pub(crate) async fn references(&self) -> Result<BTreeSet<ObjectName>, Gone> {
+        let (answer, names) = oneshot::channel();
+        self.send(Message::References(answer));
+        names.await.map_err(|_| Gone)
     }
 
     /// Makes a checkpoint of all that is durable; true if it is published.

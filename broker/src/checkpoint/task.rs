@@ -14,10 +14,13 @@ use uuid::Uuid;
 use weir_ids::{LeaderEpoch, SessionId, Slot, TopicPartition};
 use weir_meta::{
     CheckpointError, Metadata, TrimError,
-    model::CheckpointPointer,
+    model::{CheckpointPointer, TrimRefused, WalRefused},
     store::{Remedy, StoreError as MetaStoreError},
 };
-use weir_runtime::{Runtime, Stop};
+use weir_runtime::{
+    Runtime, Stop,
+    planted::{Bug, is_planted},
+};
 use weir_segment_store::{
     ObjectName, Store, StoreError,
     checkpoint::{self, Checkpoint, Line, Listing, MAX_DELTAS},
@@ -29,8 +32,8 @@ use super::{
     CheckpointInbox, CheckpointSettings, Message, claims::Claims, content, plan, triggers::Waiting,
 };
 use crate::{
+    ending::Ending,
     metrics::Metrics,
-    partition::Partition,
     shard::{DurableChunk, Gone, ShardHandle},
     trouble::{Source, Trouble},
     wal::DurableSlot,
@@ -48,6 +51,10 @@ pub(crate) struct CheckpointerDeps {
     pub(crate) trouble: Trouble,
     pub(crate) metrics: Metrics,
     pub(crate) settings: CheckpointSettings,
+    /// Whether the session is over.
+    pub(crate) ending: Ending,
+    /// Whether what is not needed any more may be deleted here.
+    pub(crate) sole: bool,
 }
 
 /// The checkpoints of one session.
@@ -70,8 +77,8 @@ pub(crate) struct Checkpointer {
     /// Partitions that the current chain lists.
     listed: BTreeSet<TopicPartition>,
     gone: BTreeSet<TopicPartition>,
-    /// Files of this session's log that listings refer to.
-    in_place: BTreeSet<ObjectName>,
+    /// What the current chain names.
+    named: BTreeSet<ObjectName>,
     requests: Vec<oneshot::Sender<bool>>,
     retry_at: Option<Instant>,
     failures: u32,
@@ -121,7 +128,17 @@ impl Failed {
         matches!(meta, weir_meta::Error::Store(MetaStoreError::Full { .. }))
     }
 
-    /// Whether the session is over: somebody else has ended it, or nothing sensible can follow.
+    /// Whether the session is over: somebody else has ended it.
+    fn is_over(&self) -> bool {
+        match self {
+            Self::Publish(CheckpointError::Refused(WalRefused::Sealed(_)))
+            | Self::Trim(TrimError::Refused(TrimRefused::Sealed(_))) => true,
+            Self::Journal(error) => error.advice() == journal::Advice::Reopen,
+            _ => false,
+        }
+    }
+
+    /// Whether nothing sensible can follow.
     fn is_final(&self) -> bool {
         match self {
             Self::Store(_) | Self::Gone(_) => false,
@@ -151,18 +168,35 @@ impl Checkpointer {
             next_object: 1,
             listed: BTreeSet::new(),
             gone: BTreeSet::new(),
-            in_place: BTreeSet::new(),
+            named: BTreeSet::new(),
             requests: Vec::new(),
             retry_at: None,
             failures: 0,
         }
     }
 
-    /// Runs until `stop`. Whoever stops it asks for a last checkpoint before.
+    /// Runs until `stop`, or until the session is over. Whoever stops it asks for a last checkpoint
+    /// before.
     ///
     /// # Errors
-    /// When the session is over.
-    pub(crate) async fn run(mut self, inbox: CheckpointInbox, stop: Stop) -> Result<(), Failed> {
+    /// When nothing sensible can follow.
+    pub(crate) async fn run(self, inbox: CheckpointInbox, stop: Stop) -> Result<(), Failed> {
+        let ending = self.deps.ending.clone();
+        let run = tokio::select! {
+            biased;
+            _ = ending.told() => Ok(()),
+            run = self.work(inbox, stop) => run,
+        };
+        match run {
+            Err(failed) if failed.is_over() => {
+                ending.tell(&failed);
+                Ok(())
+            }
+            run => run,
+        }
+    }
+
+    async fn work(mut self, inbox: CheckpointInbox, stop: Stop) -> Result<(), Failed> {
         let mut inbox: mpsc::UnboundedReceiver<Message> = inbox.0;
         loop {
             let due = self.retry_at.or(self.waiting.due_at(&self.deps.settings));
@@ -189,6 +223,9 @@ impl Checkpointer {
         match message {
             Message::Durable(slot) => {
                 self.durable_below = slot.slot.next();
+                if slot.chunks.is_empty() {
+                    return; // It only proved that the session goes on.
+                }
                 self.tail_bytes += slot.bytes;
                 self.waiting.add(slot.bytes, Instant::now());
                 self.slots.push(slot);
@@ -207,7 +244,20 @@ impl Checkpointer {
                 }
             }
             Message::Now(done) => self.requests.push(done),
+            Message::References(answer) => drop(answer.send(self.references())),
         }
+    }
+
+    /// What the last published checkpoint and the unanswered one name, and they themselves.
+    fn references(&self) -> BTreeSet<ObjectName> {
+        let (session, mut names) = (self.deps.session, self.named.clone());
+        let mut chain = self.full..=self.number;
+        if let Some(Pending { checkpoint, .. }) = &self.pending {
+            names.extend(checkpoint.names());
+            chain = self.full..=checkpoint.number;
+        }
+        names.extend(chain.map(|number| ObjectName::Checkpoint { session, number }));
+        names
     }
 
     fn is_due(&self) -> bool {
@@ -233,7 +283,7 @@ impl Checkpointer {
                 self.tell_trouble(None);
                 Ok(())
             }
-            Err(error) if error.is_final() => Err(error),
+            Err(error) if error.is_over() || error.is_final() => Err(error),
             Err(error) => {
                 if self.failures == 0 {
                     tracing::warn!(%error, "no checkpoint for now; trying again");
@@ -331,7 +381,7 @@ impl Checkpointer {
     ) -> Result<Vec<(ObjectName, Chunk)>, Failed> {
         let mut chunks = Vec::new();
         for group in plan::groups(plan, &self.deps.settings) {
-            let number = self.next_object;
+            let number = ObjectName::sorted_number(self.number + 1, self.next_object);
             self.next_object += 1;
             let mut builder = Builder::new(&Header {
                 cluster: self.deps.cluster,
@@ -364,11 +414,7 @@ impl Checkpointer {
         }
         let mut wholes = BTreeMap::new();
         for (shard, partitions) in self.deps.shards.iter().zip(by_shard) {
-            let listing = |partition: &mut Partition| partition.listing();
-            let questions = partitions.iter().map(|partition| (*partition, listing)).collect();
-            let answers = shard.ask_all(questions).await?;
-            let found = partitions.into_iter().zip(answers);
-            wholes.extend(found.filter_map(|(partition, answer)| Some((partition, answer?))));
+            wholes.extend(shard.listings(partitions).await?);
         }
         Ok(wholes)
     }
@@ -378,17 +424,20 @@ impl Checkpointer {
         let name = ObjectName::Checkpoint { session, number };
         let bytes = checkpoint::encode(checkpoint);
         let part = weir_segment_store::Part::Bytes(bytes.clone());
-        match self.deps.store.create(name, &[part]).await {
-            // Made by an earlier attempt, unless the store is wrong: nothing may point to nothing.
-            Err(StoreError::Exists(_)) if self.deps.store.get(name).await? == bytes => {}
-            other => other?,
-        }
         let pointer = CheckpointPointer {
             object: name.to_string(),
             number,
             covers_below: checkpoint.covers_below,
             adopted_through: checkpoint.adopted_through,
         };
+        if is_planted(Bug::CheckpointBeforeData) {
+            self.deps.metadata.publish_checkpoint(session, &pointer).await?;
+        }
+        match self.deps.store.create(name, &[part]).await {
+            // Made by an earlier attempt, unless the store is wrong: nothing may point to nothing.
+            Err(StoreError::Exists(_)) if self.deps.store.get(name).await? == bytes => {}
+            other => other?,
+        }
         Ok(self.deps.metadata.publish_checkpoint(session, &pointer).await?)
     }
 
@@ -402,7 +451,7 @@ impl Checkpointer {
         self.full = checkpoint.full;
         if is_full {
             self.listed.clear();
-            self.in_place.clear();
+            self.named.clear();
         }
         self.gone.retain(|partition| !gone.contains(partition));
         for (partition, line) in &checkpoint.partitions {
@@ -413,9 +462,7 @@ impl Checkpointer {
                     &mut self.listed
                 };
                 now.insert(*partition);
-                let own = |name: &ObjectName| name.session() == self.deps.session;
-                let names = listing.references.iter().map(|reference| reference.object);
-                self.in_place.extend(names.filter(own));
+                self.named.extend(listing.references.iter().map(|reference| reference.object));
             }
         }
         self.claims.listed(self.listed.iter());
@@ -429,7 +476,7 @@ impl Checkpointer {
         }
         self.deps.metrics.checkpoints.inc();
         tracing::debug!(number = self.number, is_full, "published a checkpoint");
-        if is_full && old_full > 0 {
+        if self.deps.sole && is_full && old_full > 0 {
             self.drop_chain(old_full..=old_number).await;
         }
     }
@@ -448,7 +495,9 @@ impl Checkpointer {
     async fn trim(&mut self) -> Result<(), Failed> {
         let (session, below) = (self.deps.session, self.durable_below);
         self.deps.metadata.trim(session, below).await?;
-        self.deps.journal.trim(session, below, &|name| self.in_place.contains(name)).await?;
+        if self.deps.sole {
+            self.deps.journal.trim(session, below, &|name| self.named.contains(name)).await?;
+        }
         Ok(())
     }
 

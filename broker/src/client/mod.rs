@@ -10,6 +10,7 @@
 
 mod append;
 mod read;
+mod report;
 mod tail;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ pub use append::{
 pub use read::{
     Entries, Isolation, Offsets, Read, ReadError, ReadOutcome, TailEvent, TimestampMatch,
 };
+pub use report::SessionReport;
 pub use tail::{TailSink, TailSource, tail};
 
 /// One broker.
@@ -68,6 +70,9 @@ pub trait BrokerClient: Send + Sync {
         partition: TopicPartition,
         before: Option<Offset>,
     ) -> Result<Offset, ReadError>;
+
+    /// Everything that the broker's session refers to, for the collector.
+    async fn references(&self) -> Result<SessionReport, ReadError>;
 
     /// Opens a stream of news about partitions with a waiting reader.
     fn tail(&self) -> TailSource;

@@ -4,6 +4,7 @@ use weir_ids::{LeaderEpoch, Timestamp, TopicPartition};
 use weir_protocol::records::{
     Patcher, ProduceRules, RecordRules, VerifiedBatch, inspect, validate_produced,
 };
+use weir_runtime::planted::{Bug, is_planted};
 use weir_segment_store::object::BatchEntry;
 
 use super::{
@@ -48,7 +49,9 @@ impl Partition {
             Ok(Judged::New(batch, acks)) => {
                 self.accept(batch, acks, resolver, reserved, now, patcher)
             }
-            Ok(Judged::Duplicate(appended)) if appended.last < self.durable => {
+            Ok(Judged::Duplicate(appended))
+                if appended.last < self.durable || is_planted(Bug::DuplicateAnsweredEarly) =>
+            {
                 Verdict::Answered(Answered::new(resolver, Ok(appended)))
             }
             Ok(Judged::Duplicate(Appended { base, last, log_append_time, .. })) => {
@@ -60,6 +63,9 @@ impl Partition {
     }
 
     fn judge(&self, append: Append, now: Timestamp) -> Result<Judged, AppendError> {
+        if self.frozen && !is_planted(Bug::AcceptAfterRelease) {
+            return Err(AppendError::NotOwner(self.id));
+        }
         if let Some(asked) = append.epoch.filter(|asked| *asked != self.epoch) {
             let (partition, current) = (self.id, self.epoch);
             return Err(AppendError::WrongEpoch { partition, asked, current });
@@ -141,11 +147,11 @@ impl Partition {
             reserved,
         });
         let answered = match acks {
-            Acks::Durable => {
+            Acks::Durable if !is_planted(Bug::AckBeforeDurable) => {
                 self.pending.push(Waiting { base, last, log_append_time, resolver });
                 None
             }
-            Acks::Buffered => {
+            Acks::Buffered | Acks::Durable => {
                 let (log_start, epoch) = (self.listing.log_start, self.epoch);
                 let appended = Appended { base, last, log_append_time, log_start, epoch };
                 Some(Answered::new(resolver, Ok(appended)))

@@ -12,6 +12,7 @@
 //!   is never looked for in the store.
 
 mod append;
+mod covered;
 mod pending;
 mod producers;
 mod read;
@@ -20,9 +21,11 @@ mod tail;
 use std::sync::Arc;
 
 use weir_ids::{LeaderEpoch, Offset, TopicPartition};
+use weir_runtime::planted::{Bug, is_planted};
 use weir_segment_store::{ObjectName, checkpoint::Listing};
 
 pub(crate) use append::{Accepted, Verdict};
+pub(crate) use covered::Covered;
 pub(crate) use pending::Answered;
 pub(crate) use producers::Producers;
 pub(crate) use tail::TailBatch;
@@ -61,13 +64,18 @@ pub(crate) struct Partition {
     pending: PendingAnswers,
     durable_bytes: u64,
     readers: Vec<(u64, TailSink)>,
+    /// It is about to be released: nothing more is accepted, under this epoch never again.
+    frozen: bool,
 }
 
 impl Partition {
     pub(crate) fn new(claimed: Claimed) -> Self {
         let Claimed { id, epoch, listing, rules } = claimed;
         assert!(listing.is_dense(), "the references of {id} leave a hole: {listing:?}");
-        let producers = Producers::from_listing(&listing);
+        let producers = match is_planted(Bug::ProducersForgotten) {
+            true => Producers::default(),
+            false => Producers::from_listing(&listing),
+        };
         Self {
             id,
             epoch,
@@ -80,6 +88,7 @@ impl Partition {
             pending: PendingAnswers::default(),
             durable_bytes: 0,
             readers: Vec::new(),
+            frozen: false,
             listing,
         }
     }
@@ -100,9 +109,14 @@ impl Partition {
         Offsets {
             epoch: self.epoch,
             log_start: self.listing.log_start,
-            stable: self.durable,
-            durable: self.durable,
+            stable: self.visible(),
+            durable: self.visible(),
         }
+    }
+
+    /// What readers may see.
+    fn visible(&self) -> Offset {
+        if is_planted(Bug::UndurableServed) { self.next } else { self.durable }
     }
 
     /// Everything this session has written up to `last` is durable. Returns the answers that are
@@ -180,12 +194,30 @@ impl Partition {
         self.readers.retain(|(id, _)| *id != reader);
     }
 
-    /// The partition is given up: readers are told, appends are failed.
-    pub(crate) fn give_up(mut self, error: &AppendError) -> Vec<Answered> {
+    /// Accepts nothing more.
+    pub(crate) fn freeze(&mut self) {
+        self.frozen = true;
+    }
+
+    /// Whether it has begun to be given up.
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.frozen
+    }
+
+    /// Where the log ends once nothing more is accepted and all that was is durable; `None` before.
+    pub(crate) fn end(&self) -> Option<Offset> {
+        let early = is_planted(Bug::ReleaseBeforeFlush) || is_planted(Bug::AcceptAfterRelease);
+        (self.frozen && (early || self.durable == self.next)).then_some(self.durable)
+    }
+
+    /// The partition is given up: readers are told, appends are failed. Returns what checkpoints may
+    /// still have to tell of it.
+    pub(crate) fn give_up(mut self, error: &AppendError) -> (Covered, Vec<Answered>) {
         for (_, sink) in &self.readers {
             sink.push(self.id, TailEvent::Lost);
         }
-        self.fail_pending(error)
+        let answers = self.fail_pending(error);
+        (Covered::new(self.listing()), answers)
     }
 
     fn tell_readers(&self) {

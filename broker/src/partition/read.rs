@@ -18,6 +18,9 @@ impl Partition {
         let (offset, end) = (read.offset, offsets.visible(read.isolation));
         if offset < offsets.log_start || offset > offsets.durable {
             let (log_start, durable) = (offsets.log_start, offsets.durable);
+            if self.frozen && offset > durable {
+                return Err(ReadError::NotOwner(self.id));
+            }
             return Err(ReadError::OutOfRange { offset, log_start, durable });
         }
         let entries = if offset >= end {

@@ -396,7 +396,7 @@ fn readers_are_told_at_once_and_with_each_advance() {
         }
         ref other => panic!("{other:?}"),
     }
-    scene.partition.give_up(&AppendError::Busy).into_iter().for_each(Answered::send);
+    scene.partition.give_up(&AppendError::Busy).1.into_iter().for_each(Answered::send);
     assert_eq!(news(), [(id(), TailEvent::Lost)]);
 }
 
@@ -405,7 +405,7 @@ fn giving_up_fails_what_waits() {
     let mut scene = Scene::new();
     let mut receipt = scene.append(plain(1));
     let error = AppendError::Unclear(id());
-    scene.partition.give_up(&error).into_iter().for_each(Answered::send);
+    scene.partition.give_up(&error).1.into_iter().for_each(Answered::send);
     assert_eq!(answer(&mut receipt).unwrap(), Err(error));
 }
 

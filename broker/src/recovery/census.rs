@@ -6,42 +6,56 @@ use weir_ids::{ClaimNumber, SessionId, TopicPartition};
 use weir_meta::{
     Error, Metadata,
     model::{Log, LogState, Record, Wal},
-    store::{Revision, list},
+    store::{Revision, list_together},
 };
 
-/// All logs and sessions as of about one moment.
+/// All logs and sessions as of one revision.
+#[derive(Default)]
 pub(crate) struct Census {
+    /// The revision.
+    pub(crate) revision: Revision,
     /// The sessions' logs.
     pub(crate) wals: BTreeMap<SessionId, (Wal, Revision)>,
     /// Every partition whose log somebody has claimed and not dropped.
     pub(crate) claimed: Vec<TopicPartition>,
     /// The sessions that hold a part of some partition's log which nobody else has adopted.
     pub(crate) needed: BTreeSet<SessionId>,
+    /// And of which partitions, in order.
+    pub(crate) needs: Vec<(SessionId, TopicPartition)>,
 }
 
 impl Census {
     pub(crate) async fn take(metadata: &Metadata) -> Result<Self, Error> {
-        // Sessions first: one that is begun later is needed by nobody yet.
-        let (entries, _) = list(metadata.store(), Wal::PREFIX).await?;
-        let mut wals = BTreeMap::new();
-        for entry in &entries {
+        let ([wals, logs], revision) =
+            list_together(metadata.store(), [Wal::PREFIX, Log::PREFIX]).await?;
+        let mut census = Self { revision, ..Self::default() };
+        for entry in &wals {
             if let Some(session) = Wal::session(&entry.key) {
-                wals.insert(session, (Wal::decode(entry)?, entry.mod_revision));
+                census.wals.insert(session, (Wal::decode(entry)?, entry.mod_revision));
             }
         }
-        let (entries, _) = list(metadata.store(), Log::PREFIX).await?;
-        let (mut claimed, mut needed) = (Vec::new(), BTreeSet::new());
-        for entry in &entries {
-            let log = Log::decode(entry)?;
-            let Some(owner) = log.owner else { continue };
-            if log.state != LogState::Dropped {
-                claimed.extend(Log::partition(&entry.key));
+        for entry in &logs {
+            if let Some(partition) = Log::partition(&entry.key) {
+                census.count(partition, &Log::decode(entry)?);
             }
-            let adopted = wals.get(&owner.session);
-            let adopted = adopted.map_or(ClaimNumber::NONE, |(wal, _)| wal.adopted_through());
-            let sessions = log.inherited.iter().map(|part| part.session).chain([owner.session]);
-            needed.extend(sessions.filter(|session| log.needs(*session, adopted)));
         }
-        Ok(Self { wals, claimed, needed })
+        census.needs.sort_unstable();
+        census.needs.dedup();
+        Ok(census)
+    }
+
+    /// Takes in a partition's log.
+    pub(crate) fn count(&mut self, partition: TopicPartition, log: &Log) {
+        let Some(owner) = log.owner else { return };
+        if log.state != LogState::Dropped {
+            self.claimed.push(partition);
+        }
+        let adopted = self.wals.get(&owner.session);
+        let adopted = adopted.map_or(ClaimNumber::NONE, |(wal, _)| wal.adopted_through());
+        let sessions = log.inherited.iter().map(|part| part.session).chain([owner.session]);
+        for session in sessions.filter(|session| log.needs(*session, adopted)) {
+            self.needed.insert(session);
+            self.needs.push((session, partition));
+        }
     }
 }

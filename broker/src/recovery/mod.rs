@@ -5,10 +5,14 @@
 //! partition is then put together without I/O ([`listing`]). No record is read or copied.
 
 mod census;
+mod chain;
 mod listing;
+mod noted;
 mod sessions;
 
 pub(crate) use census::Census;
+pub(crate) use chain::read_chain;
 pub(crate) use listing::{Incomplete, recover};
+pub(crate) use noted::Noted;
 pub use sessions::SessionError;
-pub(crate) use sessions::{SessionLogs, Sessions};
+pub(crate) use sessions::{Right, SessionLogs, Sessions};

@@ -1,33 +1,41 @@
-//! Reading what an ended session left.
+//! Reading what other sessions left, or go on to hold.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use weir_ids::{SessionId, Slot, TopicPartition};
+use futures::future::join_all;
+use weir_ids::{NodeId, SessionId, Slot, TopicPartition};
 use weir_meta::{
     Error as MetaError, Metadata, SealError, Sealing,
-    model::{CheckpointPointer, Seal, Wal},
+    model::{Seal, Wal},
+    store::Remedy,
 };
 use weir_segment_store::{
-    NameError, ObjectName, Reference, Store, StoreError,
-    checkpoint::{self, Chain, ChainError, DecodeError},
+    NameError, Reference, Store, StoreError,
+    checkpoint::{Chain, ChainError, DecodeError},
     journal::{self, Journal, StoredSlot},
     object::BatchEntry,
 };
 
-use super::Census;
+use super::{Census, Noted, read_chain};
+use crate::shard::Listings;
 
-/// How often a checkpoint is read that does not read as it should: the transport may be to blame.
-const READS_OF_ROT: u32 = 3;
+/// How often a session that goes on is read before it is left to later.
+const READS_OF_MOVING: u32 = 10;
 
-/// What an ended session left.
+/// What a session left, or what is known of one that goes on.
 #[derive(Debug)]
 pub(crate) struct SessionLogs {
-    /// Its end: nothing at or above this slot counts.
+    /// Its end: nothing at or above this slot counts, or has been read.
     pub(crate) end: Slot,
     /// Its checkpoints.
     pub(crate) chain: Chain,
     /// The chunks of the slots behind them, in order.
     pub(crate) chunks: BTreeMap<TopicPartition, Vec<(Slot, Reference, Vec<BatchEntry>)>>,
+    /// What the metadata said of it when it was read; `None` if it is this very session.
+    pub(crate) wal: Option<Wal>,
 }
 
 /// Why a session can't be recovered from.
@@ -39,6 +47,9 @@ pub enum SessionError {
     /// Nobody has ended it, and this broker may not.
     #[error("session {0} has not been ended")]
     NotSealed(SessionId),
+    /// It goes on, and trims faster than it is read.
+    #[error("session {0} trims its log faster than it is read")]
+    Overtaken(SessionId),
     /// It is shorter than what was recorded when it was ended.
     #[error(
         "the log of session {session} ends before slot {found}, but was recorded to end at \
@@ -80,15 +91,40 @@ pub enum SessionError {
     Metadata(#[from] MetaError),
 }
 
-/// Reads ended sessions, each once.
+impl SessionError {
+    /// Whether trying again may help.
+    pub(crate) fn may_heal(&self) -> bool {
+        match self {
+            Self::NotSealed(_) | Self::Overtaken(_) | Self::Store(_) => true,
+            Self::Journal(error) => error.advice() == journal::Advice::Retry,
+            Self::Seal(error) => error.remedy() == Remedy::Retry,
+            Self::Metadata(error) => error.remedy() == Remedy::Retry,
+            Self::Unknown(_)
+            | Self::Short { .. }
+            | Self::Name(_)
+            | Self::Checkpoint { .. }
+            | Self::Chain(_) => false,
+        }
+    }
+}
+
+/// By which right a broker ends sessions that nobody has ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Right {
+    /// Its process is known to be the only one: a session that goes on is one that died.
+    Sole,
+    /// That of its node: it may end what the controller has condemned, and what ran here before.
+    Of(NodeId),
+}
+
+/// Reads other sessions, each once.
 pub(crate) struct Sessions {
     metadata: Metadata,
     store: Store,
     journal: Arc<dyn Journal>,
-    /// Whether this process is known to be the only one, so that a session that nobody has ended is
-    /// one that died.
-    sole: bool,
+    right: Right,
     read: BTreeMap<SessionId, Arc<SessionLogs>>,
+    noted: Noted,
 }
 
 impl Sessions {
@@ -96,9 +132,10 @@ impl Sessions {
         metadata: Metadata,
         store: Store,
         journal: Arc<dyn Journal>,
-        sole: bool,
+        right: Right,
     ) -> Self {
-        Self { metadata, store, journal, sole, read: BTreeMap::new() }
+        let (read, noted) = (BTreeMap::new(), Noted::default());
+        Self { metadata, store, journal, right, read, noted }
     }
 
     /// What has been read.
@@ -106,9 +143,22 @@ impl Sessions {
         &self.read
     }
 
-    /// Forgets what has been read: recovery is over.
+    /// What has been read, for those who must not wait until a recovery is over.
+    pub(crate) fn noted(&self) -> Noted {
+        self.noted.clone()
+    }
+
+    /// Forgets what has been read: recovery is over, and what it found is held by partitions.
     pub(crate) fn forget(&mut self) {
         self.read.clear();
+        self.noted.forget();
+    }
+
+    /// Takes in what this very session knows of partitions that it has released.
+    pub(crate) fn know_own(&mut self, session: SessionId, listings: Listings) {
+        let chain = Chain { partitions: listings.into_iter().collect(), ..Chain::empty() };
+        let (end, chunks) = (Slot(u64::MAX), BTreeMap::new());
+        self.read.insert(session, Arc::new(SessionLogs { end, chain, chunks, wal: None }));
     }
 
     /// Reads every session that a partition needs, ended or not, and changes nothing.
@@ -117,54 +167,122 @@ impl Sessions {
     /// When any of them can't be read.
     pub(crate) async fn read_all(&mut self) -> Result<(), SessionError> {
         for session in Census::take(&self.metadata).await?.needed {
-            self.read_log(session).await?;
+            let logs = self.read_to_the_end(session).await?;
+            self.read.insert(session, Arc::new(logs));
         }
         Ok(())
     }
 
-    /// Ends `session`, if nobody has and this broker may.
-    ///
-    /// # Errors
-    /// When it may not, or its log can't be read.
-    pub(crate) async fn end(&mut self, session: SessionId) -> Result<(), SessionError> {
-        if self.wal(session).await?.sealed.is_some() {
-            return Ok(());
+    /// Ends sessions, those that nobody has ended and this broker may. Returns why others are not.
+    pub(crate) async fn end(
+        &mut self,
+        by: SessionId,
+        sessions: BTreeSet<SessionId>,
+    ) -> Vec<(SessionId, SessionError)> {
+        let this = &*self;
+        let ends = sessions
+            .into_iter()
+            .map(|session| async move { (session, this.end_one(by, session).await) });
+        let mut stuck = Vec::new();
+        for (session, ended) in join_all(ends).await {
+            match ended {
+                Ok(Some(logs)) => drop(self.read.insert(session, Arc::new(logs))),
+                Ok(None) => {}
+                Err(error) => stuck.push((session, error)),
+            }
         }
-        if !self.sole {
+        stuck
+    }
+
+    async fn end_one(
+        &self,
+        by: SessionId,
+        session: SessionId,
+    ) -> Result<Option<SessionLogs>, SessionError> {
+        if self.wal(session).await?.sealed.is_some() {
+            return Ok(None);
+        }
+        let may = match self.right {
+            Right::Sole => true,
+            Right::Of(node) => self.metadata.may_end(node, by, session).await?,
+        };
+        if !may {
             return Err(SessionError::NotSealed(session));
         }
         loop {
-            let at = self.read_log(session).await?.end;
-            match self.metadata.seal(session, Seal { at, detail: None }).await? {
-                Sealing::Sealed(_) => return Ok(()),
+            let logs = self.read_to_the_end(session).await?;
+            match self.metadata.seal(session, Seal { at: logs.end, detail: None }).await? {
+                Sealing::Sealed(_) => return self.still_true(session, logs).await,
                 // Its owner has trimmed meanwhile: what was read is not all there any more.
-                Sealing::BeginAgain { .. } => drop(self.read.remove(&session)),
+                Sealing::BeginAgain { .. } => {}
             }
         }
     }
 
-    /// Reads an ended session, if it has not been read.
+    /// What was read of a session just before its end was recorded, if nothing else has changed.
+    async fn still_true(
+        &self,
+        session: SessionId,
+        logs: SessionLogs,
+    ) -> Result<Option<SessionLogs>, SessionError> {
+        let now = self.wal(session).await?;
+        let same = |before: &Wal| {
+            (&before.checkpoint, before.trim) == (&now.checkpoint, now.trim)
+                && now.sealed.as_ref().is_some_and(|seal| seal.at == logs.end)
+        };
+        let same = logs.wal.as_ref().is_some_and(same);
+        Ok(same.then_some(SessionLogs { wal: Some(now), ..logs }))
+    }
+
+    /// Reads a session, if it has not been read: to its end, or below `upto` if it goes on.
     ///
     /// # Errors
     /// When any of it can't be read.
-    pub(crate) async fn read(&mut self, session: SessionId) -> Result<(), SessionError> {
-        if !self.read.contains_key(&session) && self.wal(session).await?.sealed.is_none() {
-            return Err(SessionError::NotSealed(session));
+    pub(crate) async fn read(
+        &mut self,
+        session: SessionId,
+        upto: Option<Slot>,
+    ) -> Result<(), SessionError> {
+        if self.read.contains_key(&session) {
+            return Ok(());
         }
-        self.read_log(session).await.map(drop)
+        let sealed = self.wal(session).await?.sealed.is_some();
+        let logs = match upto {
+            _ if sealed => self.read_to_the_end(session).await?,
+            Some(upto) => self.read_below(session, upto).await?,
+            None => return Err(SessionError::NotSealed(session)),
+        };
+        self.read.insert(session, Arc::new(logs));
+        Ok(())
     }
 
-    async fn read_log(&mut self, session: SessionId) -> Result<Arc<SessionLogs>, SessionError> {
-        if let Some(logs) = self.read.get(&session) {
-            return Ok(Arc::clone(logs));
+    /// Forgets what has changed since it was read: a checkpoint may have been published, slots may
+    /// have been trimmed, and what was read may have been collected unnoticed. Returns whether all is
+    /// as it was.
+    ///
+    /// # Errors
+    /// When the metadata can't be read.
+    pub(crate) async fn confirm(&mut self) -> Result<bool, SessionError> {
+        let mut changed = Vec::new();
+        for (session, logs) in &self.read {
+            if let Some(before) = &logs.wal
+                && self.wal(*session).await? != *before
+            {
+                changed.push(*session);
+            }
         }
+        changed.iter().for_each(|session| drop(self.read.remove(session)));
+        Ok(changed.is_empty())
+    }
+
+    /// Ends a session's log in the store, if it has not been, and reads it.
+    async fn read_to_the_end(&self, session: SessionId) -> Result<SessionLogs, SessionError> {
         let wal = self.wal(session).await?;
-        let chain = match &wal.checkpoint {
-            Some(pointer) => self.chain(pointer).await?,
-            None => Chain::empty(),
-        };
+        let chain = self.chain(&wal).await?;
+        self.noted.chain(&chain);
         let from = chain.covers_below.max(wal.trim);
         let sealed = self.journal.seal(session, from).await?;
+        self.noted.slots(sealed.slots.iter().map(|slot| slot.object));
         let end = match &wal.sealed {
             Some(recorded) if sealed.end < recorded.at => {
                 let (found, recorded) = (sealed.end, recorded.at);
@@ -174,9 +292,32 @@ impl Sessions {
             None => sealed.end,
         };
         let slots = sealed.slots.into_iter().filter(|slot| slot.slot < end);
-        let logs = Arc::new(SessionLogs { end, chain, chunks: by_partition(slots) });
-        self.read.insert(session, Arc::clone(&logs));
-        Ok(logs)
+        let chunks = by_partition(slots);
+        Ok(SessionLogs { end, chain, chunks, wal: Some(wal) })
+    }
+
+    /// Reads a session that goes on.
+    async fn read_below(&self, session: SessionId, end: Slot) -> Result<SessionLogs, SessionError> {
+        for _ in 0..READS_OF_MOVING {
+            let wal = self.wal(session).await?;
+            let chain = match self.chain(&wal).await {
+                // A newer full one has taken its place.
+                Err(SessionError::Store(StoreError::NotFound(_))) => continue,
+                chain => chain?,
+            };
+            self.noted.chain(&chain);
+            let from = chain.covers_below.max(wal.trim);
+            let slots = if from < end {
+                self.journal.read(session, from, end).await?
+            } else {
+                Some(Vec::new())
+            };
+            let Some(slots) = slots else { continue };
+            self.noted.slots(slots.iter().map(|slot| slot.object));
+            let chunks = by_partition(slots.into_iter());
+            return Ok(SessionLogs { end, chain, chunks, wal: Some(wal) });
+        }
+        Err(SessionError::Overtaken(session))
     }
 
     async fn wal(&self, session: SessionId) -> Result<Wal, SessionError> {
@@ -184,30 +325,10 @@ impl Sessions {
         wal.map(|found| found.value).ok_or(SessionError::Unknown(session))
     }
 
-    async fn chain(&self, pointer: &CheckpointPointer) -> Result<Chain, SessionError> {
-        let name = ObjectName::parse(&pointer.object)?;
-        let newest = self.checkpoint(name).await?;
-        let mut checkpoints = Vec::new();
-        for number in Chain::predecessors(&newest)? {
-            let name = ObjectName::Checkpoint { session: name.session(), number };
-            checkpoints.push(self.checkpoint(name).await?);
-        }
-        checkpoints.push(newest);
-        Ok(Chain::add_up(checkpoints)?)
-    }
-
-    async fn checkpoint(&self, name: ObjectName) -> Result<checkpoint::Checkpoint, SessionError> {
-        let mut reads = 0;
-        loop {
-            let bytes = self.store.get(name).await?;
-            reads += 1;
-            match checkpoint::decode(&bytes) {
-                Ok(checkpoint) => return Ok(checkpoint),
-                Err(error) if reads >= READS_OF_ROT => {
-                    return Err(SessionError::Checkpoint { name: name.to_string(), error });
-                }
-                Err(error) => tracing::warn!(%name, %error, "reading a checkpoint again"),
-            }
+    async fn chain(&self, wal: &Wal) -> Result<Chain, SessionError> {
+        match &wal.checkpoint {
+            Some(pointer) => Ok(read_chain(&self.store, pointer).await?.0),
+            None => Ok(Chain::empty()),
         }
     }
 }

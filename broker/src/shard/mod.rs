@@ -7,11 +7,11 @@
 
 mod task;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use tokio::sync::{mpsc, oneshot};
 use weir_ids::{LeaderEpoch, Offset, TopicId, TopicPartition};
-use weir_segment_store::checkpoint::Listing;
+use weir_segment_store::{ObjectName, checkpoint::Listing};
 
 pub(crate) use task::Shard;
 
@@ -44,13 +44,30 @@ pub(crate) type ReadAnswers = Vec<(usize, Result<ReadOutcome, ReadError>)>;
 /// A question to a partition, which may not be here.
 pub(crate) type Question = Box<dyn FnOnce(Option<&mut Partition>) + Send>;
 
+/// What checkpoints say of partitions, as far as they are known here.
+pub(crate) type Listings = Vec<(TopicPartition, Listing)>;
+/// What a shard's partitions refer to.
+#[derive(Default)]
+pub(crate) struct Held {
+    pub(crate) names: BTreeSet<ObjectName>,
+    /// Those that are open.
+    pub(crate) partitions: Vec<TopicPartition>,
+}
+
 enum Message {
     Append(Vec<QueuedAppend>),
     Read(Reads, oneshot::Sender<ReadAnswers>),
     Ask(Vec<(TopicPartition, Question)>),
     Expect(Vec<TopicPartition>),
+    Unexpect(Vec<TopicPartition>),
     Open(Vec<Claimed>, oneshot::Sender<()>),
     Close(Vec<TopicPartition>),
+    Freeze(Vec<TopicPartition>, oneshot::Sender<()>),
+    Cover(Vec<TopicPartition>),
+    Uncover(Vec<TopicPartition>),
+    Listings(Vec<TopicPartition>, oneshot::Sender<Listings>),
+    Covered(oneshot::Sender<Vec<TopicPartition>>),
+    References(oneshot::Sender<Held>),
     Durable(Vec<DurableChunk>),
     Trouble(Option<String>),
     Checkpointed(Vec<(TopicPartition, LeaderEpoch, Listing)>),
@@ -140,9 +157,24 @@ impl ShardHandle {
         Ok(found)
     }
 
+    /// What its partitions refer to.
+    ///
+    /// # Errors
+    /// When the shard has ended.
+    pub(crate) async fn references(&self) -> Result<Held, Gone> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::References(answer));
+        answered.await.map_err(|_| Gone)
+    }
+
     /// Partitions that are about to be opened: appends to them wait.
     pub(crate) fn expect(&self, partitions: Vec<TopicPartition>) {
         self.send(Message::Expect(partitions));
+    }
+
+    /// Partitions that are not opened for now: appends to them are refused.
+    pub(crate) fn unexpect(&self, partitions: Vec<TopicPartition>) {
+        self.send(Message::Unexpect(partitions));
     }
 
     /// Opens partitions; returns when they serve.
@@ -152,9 +184,48 @@ impl ShardHandle {
         let _ = opened.await;
     }
 
-    /// Gives partitions up.
+    /// Gives partitions up, and forgets what was covered of them.
     pub(crate) fn close(&self, partitions: Vec<TopicPartition>) {
         self.send(Message::Close(partitions));
+    }
+
+    /// Accepts no more appends for these partitions, which are still read from; what was accepted
+    /// before has been handed to the log on return.
+    pub(crate) async fn freeze(&self, partitions: Vec<TopicPartition>) {
+        let (done, frozen) = oneshot::channel();
+        self.send(Message::Freeze(partitions, done));
+        let _ = frozen.await;
+    }
+
+    /// Gives partitions up that were released: checkpoints go on covering them.
+    pub(crate) fn cover(&self, partitions: Vec<TopicPartition>) {
+        self.send(Message::Cover(partitions));
+    }
+
+    /// Forgets what is covered of these partitions.
+    pub(crate) fn uncover(&self, partitions: Vec<TopicPartition>) {
+        self.send(Message::Uncover(partitions));
+    }
+
+    /// What checkpoints say of these partitions, each under the epoch in which this session owned
+    /// it last; those that are not known here are left out.
+    ///
+    /// # Errors
+    /// When the shard has ended.
+    pub(crate) async fn listings(&self, partitions: Vec<TopicPartition>) -> Result<Listings, Gone> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Listings(partitions, answer));
+        answered.await.map_err(|_| Gone)
+    }
+
+    /// The partitions that were released and are still covered.
+    ///
+    /// # Errors
+    /// When the shard has ended.
+    pub(crate) async fn covered(&self) -> Result<Vec<TopicPartition>, Gone> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Covered(answer));
+        answered.await.map_err(|_| Gone)
     }
 
     /// Accepts no more appends; what was accepted before has been handed to the log on return.

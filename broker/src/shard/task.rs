@@ -11,12 +11,12 @@ use weir_protocol::records::Patcher;
 use weir_runtime::{Runtime, Stop};
 use weir_segment_store::checkpoint::Listing;
 
-use super::{DurableChunk, Message, QueuedAppend, ReadAnswers, Reads, ShardInbox};
+use super::{DurableChunk, Held, Listings, Message, QueuedAppend, ReadAnswers, Reads, ShardInbox};
 use crate::{
     TopicRules,
     buffers::Buffers,
     client::{AppendError, ReadError, TailEvent, TailSink},
-    partition::{Accepted, Answered, Claimed, Partition, Verdict},
+    partition::{Accepted, Answered, Claimed, Covered, Partition, Verdict},
     wal::WalHandle,
 };
 
@@ -29,6 +29,8 @@ pub(crate) struct Shard {
     buffers: Arc<Buffers>,
     wal: WalHandle,
     partitions: BTreeMap<TopicPartition, Partition>,
+    /// Released partitions, of which checkpoints still tell.
+    covered: BTreeMap<TopicPartition, Covered>,
     /// Appends to partitions that are about to be opened.
     expected: BTreeMap<TopicPartition, Vec<QueuedAppend>>,
     readers: BTreeMap<u64, BTreeSet<TopicPartition>>,
@@ -46,6 +48,7 @@ impl Shard {
             buffers,
             wal,
             partitions: BTreeMap::new(),
+            covered: BTreeMap::new(),
             expected: BTreeMap::new(),
             readers: BTreeMap::new(),
             trouble: None,
@@ -95,11 +98,30 @@ impl Shard {
                     self.expected.entry(partition).or_default();
                 }
             }
+            Message::Unexpect(partitions) => {
+                partitions.into_iter().for_each(|id| self.handle_unexpect(id));
+            }
             Message::Open(claimed, opened) => {
                 claimed.into_iter().for_each(|claimed| self.handle_open(claimed, now));
                 let _ = opened.send(());
             }
             Message::Close(partitions) => self.handle_close(partitions),
+            Message::Freeze(partitions, done) => {
+                self.handle_freeze(&partitions);
+                self.hand_over();
+                let _ = done.send(());
+            }
+            Message::Cover(partitions) => self.handle_cover(partitions),
+            Message::Uncover(partitions) => {
+                partitions.iter().for_each(|id| drop(self.covered.remove(id)));
+            }
+            Message::Listings(partitions, answer) => {
+                let _ = answer.send(self.listings(partitions));
+            }
+            Message::Covered(answer) => {
+                let _ = answer.send(self.covered.keys().copied().collect());
+            }
+            Message::References(answer) => drop(answer.send(self.references())),
             Message::Durable(chunks) => self.handle_durable(chunks),
             Message::Trouble(trouble) => self.handle_trouble(trouble),
             Message::Checkpointed(lines) => {
@@ -174,6 +196,8 @@ impl Shard {
         let id = partition.id();
         assert!(!self.partitions.contains_key(&id), "{id} is opened twice");
         self.partitions.insert(id, partition);
+        // What was covered is part of what was recovered.
+        self.covered.remove(&id);
         for queued in self.expected.remove(&id).unwrap_or_default() {
             self.handle_append(queued, now);
         }
@@ -181,15 +205,54 @@ impl Shard {
 
     fn handle_close(&mut self, partitions: Vec<TopicPartition>) {
         for id in partitions {
-            for queued in self.expected.remove(&id).unwrap_or_default() {
-                self.refuse(queued, AppendError::NotOwner(id));
-            }
-            if let Some(mut partition) = self.partitions.remove(&id) {
-                self.buffers.release(partition.evict_all());
-                let answers = partition.give_up(&AppendError::Unclear(id));
-                answers.into_iter().for_each(Answered::send);
+            self.handle_unexpect(id);
+            self.covered.remove(&id);
+            self.give_up(id);
+        }
+    }
+
+    fn handle_unexpect(&mut self, id: TopicPartition) {
+        for queued in self.expected.remove(&id).unwrap_or_default() {
+            self.refuse(queued, AppendError::NotOwner(id));
+        }
+    }
+
+    fn handle_freeze(&mut self, partitions: &[TopicPartition]) {
+        for id in partitions {
+            if let Some(partition) = self.partitions.get_mut(id) {
+                partition.freeze();
             }
         }
+    }
+
+    fn handle_cover(&mut self, partitions: Vec<TopicPartition>) {
+        for id in partitions {
+            if let Some(covered) = self.give_up(id) {
+                self.covered.insert(id, covered);
+            }
+        }
+    }
+
+    fn give_up(&mut self, id: TopicPartition) -> Option<Covered> {
+        let mut partition = self.partitions.remove(&id)?;
+        self.buffers.release(partition.evict_all());
+        let (covered, answers) = partition.give_up(&AppendError::Unclear(id));
+        answers.into_iter().for_each(Answered::send);
+        Some(covered)
+    }
+
+    fn listings(&self, partitions: Vec<TopicPartition>) -> Listings {
+        let listing = |id: TopicPartition| {
+            let open = self.partitions.get(&id).map(Partition::listing);
+            Some((id, open.or_else(|| self.covered.get(&id).map(Covered::listing))?))
+        };
+        partitions.into_iter().filter_map(listing).collect()
+    }
+
+    fn references(&self) -> Held {
+        let open = self.partitions.values().flat_map(Partition::objects);
+        let names = open.chain(self.covered.values().flat_map(Covered::objects)).collect();
+        Held { names, partitions: self.partitions.keys().copied().collect() }
     }
 
     fn handle_durable(&mut self, chunks: Vec<DurableChunk>) {
@@ -221,6 +284,8 @@ impl Shard {
     ) {
         if let Some(found) = self.partitions.get_mut(&partition).filter(|p| p.epoch() == epoch) {
             found.checkpointed(delta);
+        } else if let Some(covered) = self.covered.get_mut(&partition) {
+            covered.checkpointed(epoch, delta);
         }
     }
 

@@ -29,7 +29,16 @@ pub(crate) struct Gather {
     waiting_bytes: u64,
     in_flight: usize,
     next: Slot,
+    /// How many batches have ever come, and how many of them went into slots.
+    pushed: u64,
+    cut: u64,
+    /// A slot is wanted, even one without batches.
+    wanted: bool,
 }
+
+/// How far batches had come at some moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Mark(u64);
 
 /// A slot that has been cut.
 pub(crate) struct Cut {
@@ -46,27 +55,50 @@ impl Gather {
             waiting_bytes: 0,
             in_flight: 0,
             next: Slot::OPEN.next(),
+            pushed: 0,
+            cut: 0,
+            wanted: false,
         }
     }
 
     pub(crate) fn push(&mut self, accepted: Accepted) {
+        self.pushed += 1;
         self.waiting_bytes += u64::from(accepted.entry.bytes);
         self.waiting.push_back(accepted);
     }
 
-    /// The next slot, if one is due: when nothing is in flight, or when it is full and another may
-    /// be in flight. While slots are in flight, batches gather and share the next one.
+    /// Where batches stand now.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark(self.pushed)
+    }
+
+    /// Whether all that had come at `mark` is in slots.
+    pub(crate) fn has_cut(&self, mark: Mark) -> bool {
+        self.cut >= mark.0
+    }
+
+    /// Asks for a slot, even if there is nothing to put into it. Returns which it will be.
+    pub(crate) fn want_slot(&mut self) -> Slot {
+        self.wanted = true;
+        self.next
+    }
+
+    /// The next slot, if one is due: when nothing is in flight, or when it is full or wanted and
+    /// another may be in flight. While slots are in flight, batches gather and share the next one.
     pub(crate) fn cut(&mut self) -> Option<Cut> {
         let full = self.waiting_bytes >= self.settings.slot_bytes;
         let room = self.in_flight < self.settings.in_flight;
-        if self.waiting.is_empty() || !(self.in_flight == 0 || full && room) {
+        let nothing = self.waiting.is_empty() && !self.wanted;
+        if nothing || !(self.in_flight == 0 || (full || self.wanted) && room) {
             return None;
         }
+        self.wanted = false;
         let mut chunks: BTreeMap<_, SlotChunk> = BTreeMap::new();
         let mut bytes = 0;
         while let Some(accepted) = self.waiting.pop_front() {
             let Accepted { partition, epoch, entry, batch } = accepted;
             bytes += u64::from(entry.bytes);
+            self.cut += 1;
             let chunk = chunks.entry((partition, epoch)).or_insert_with(|| SlotChunk {
                 partition,
                 epoch,
@@ -98,7 +130,7 @@ impl Gather {
 
     /// Whether nothing waits and nothing is in flight.
     pub(crate) fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.in_flight == 0
+        self.waiting.is_empty() && !self.wanted && self.in_flight == 0
     }
 }
 
@@ -142,6 +174,21 @@ mod tests {
         (0..9).for_each(|base| gather.push(accepted(0, base)));
         let mut cut = || gather.cut().map(|cut| cut.chunks[0].entries.len());
         assert_eq!((cut(), cut(), cut()), (Some(2), Some(2), None));
+    }
+
+    #[test]
+    fn a_slot_that_is_wanted_is_cut_without_batches_too() {
+        let mut gather = gather(1 << 20);
+        assert_eq!(gather.want_slot(), Slot(1));
+        let cut = gather.cut().unwrap();
+        assert_eq!((cut.slot, cut.chunks.len()), (Slot(1), 0));
+        assert!(gather.cut().is_none());
+        gather.push(accepted(0, 0));
+        let mark = gather.mark();
+        assert_eq!(gather.want_slot(), Slot(2), "beside the one in flight");
+        assert!(!gather.has_cut(mark));
+        assert_eq!(gather.cut().unwrap().chunks.len(), 1);
+        assert!(gather.has_cut(mark) && gather.cut().is_none());
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod gather;
 mod task;
+mod waiters;
 
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use weir_segment_store::{
 };
 
 pub(crate) use gather::GatherSettings;
-pub(crate) use task::{Wal, WalHandle};
+pub(crate) use task::{Wal, WalHandle, WalInbox};
 
 /// The batches of one partition and epoch in one slot.
 pub(crate) struct SlotChunk {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use futures::{StreamExt, future::BoxFuture, stream::FuturesOrdered};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 use weir_ids::{SessionId, Slot};
-use weir_runtime::{Runtime, Stop};
+use weir_runtime::{Runtime, Stop, watch};
 use weir_segment_store::{
     Part, journal,
     object::{Builder, ChunkSource, Header, Kind},
@@ -15,10 +15,12 @@ use weir_segment_store::{
 use super::{
     DurableSlot, GatherSettings, SlotChunk,
     gather::{Cut, Gather},
+    waiters::Waiters,
 };
 use crate::{
     buffers::{BATCH_BYTES, Buffers},
     checkpoint::CheckpointHandle,
+    ending::Ending,
     metrics::Metrics,
     partition::Accepted,
     shard::{DurableChunk, ShardHandle},
@@ -34,6 +36,7 @@ pub(crate) struct WalHandle {
 enum Message {
     Accepted(Vec<Accepted>),
     Flush(oneshot::Sender<Slot>),
+    Prove(oneshot::Sender<Slot>),
 }
 
 impl WalHandle {
@@ -51,6 +54,14 @@ impl WalHandle {
         let _ = self.sender.send(Message::Flush(done));
         flushed.await.ok()
     }
+
+    /// Returns when a slot is durable that was not yet submitted at the call: then nobody had ended
+    /// the session when the call began. `false` when the log has failed.
+    pub(crate) async fn prove(&self) -> bool {
+        let (done, proved) = oneshot::channel();
+        let _ = self.sender.send(Message::Prove(done));
+        proved.await.is_ok()
+    }
 }
 
 /// The log of one session.
@@ -65,6 +76,8 @@ pub(crate) struct Wal {
     pub(crate) buffers: Arc<Buffers>,
     pub(crate) metrics: Metrics,
     pub(crate) settings: GatherSettings,
+    /// Whether the session is over.
+    pub(crate) ending: Ending,
 }
 
 type InFlight = BoxFuture<'static, Result<DurableSlot, journal::Error>>;
@@ -73,7 +86,7 @@ struct Task {
     wal: Wal,
     gather: Gather,
     in_flight: FuturesOrdered<InFlight>,
-    flushes: Vec<oneshot::Sender<Slot>>,
+    waiters: Waiters,
 }
 
 /// How many messages are taken at once.
@@ -86,14 +99,28 @@ impl Wal {
         (WalHandle { sender }, WalInbox(receiver))
     }
 
-    /// Runs until `stop`, and then until everything submitted is durable.
+    /// Runs until `stop`, and then until everything submitted is durable; or until the session is
+    /// over, as it is when somebody else has ended it.
     ///
     /// # Errors
-    /// When the journal fails: nothing may be acknowledged any more.
+    /// When the journal fails for good: nothing may be acknowledged any more.
     pub(crate) async fn run(self, inbox: WalInbox, stop: Stop) -> Result<(), journal::Error> {
         let gather = Gather::new(self.settings.clone());
+        let ending = self.ending.clone();
         let in_flight = FuturesOrdered::new();
-        Task { wal: self, gather, in_flight, flushes: Vec::new() }.run(inbox.0, stop).await
+        let task = Task { wal: self, gather, in_flight, waiters: Waiters::default() };
+        let run = tokio::select! {
+            biased;
+            _ = ending.told() => Ok(()),
+            run = task.run(inbox.0, stop) => run,
+        };
+        match run {
+            Err(error) if error.advice() == journal::Advice::Reopen => {
+                ending.tell(&error);
+                Ok(())
+            }
+            run => run,
+        }
     }
 }
 
@@ -122,13 +149,9 @@ impl Task {
                 () = stop.requested(), if self.gather.is_idle() && inbox.is_empty() => return Ok(()),
             }
             while let Some(cut) = self.gather.cut() {
+                let slot = cut.slot;
                 self.submit(cut);
-            }
-            if self.gather.is_idle() {
-                let next = self.gather.next_slot();
-                for done in self.flushes.drain(..) {
-                    let _ = done.send(next);
-                }
+                self.waiters.cut(slot, &self.gather);
             }
         }
     }
@@ -138,7 +161,8 @@ impl Task {
             Message::Accepted(batches) => {
                 batches.into_iter().for_each(|accepted| self.gather.push(accepted));
             }
-            Message::Flush(done) => self.flushes.push(done),
+            Message::Flush(done) => self.waiters.flush(&self.gather, done),
+            Message::Prove(done) => self.waiters.landing(self.gather.want_slot(), done),
         }
     }
 
@@ -171,6 +195,7 @@ impl Task {
 
     fn handle_landed(&mut self, slot: DurableSlot) {
         self.gather.landed();
+        let landed = slot.slot;
         self.count(&slot);
         let mut by_shard: Vec<Vec<DurableChunk>> = vec![Vec::new(); self.wal.shards.len()];
         for (place, _) in slot.chunks.iter() {
@@ -182,6 +207,8 @@ impl Task {
             self.wal.shards[shard].durable(chunks);
         }
         self.wal.checkpoints.durable(slot);
+        // Last: whoever waited finds all the others told.
+        self.waiters.landed(landed);
     }
 
     fn count(&self, slot: &DurableSlot) {

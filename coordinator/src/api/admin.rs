@@ -121,7 +121,7 @@ pub(super) async fn list(
     request: &ListGroupsRequest,
 ) -> ListGroupsResponse {
     let shards = coordinator.all_shards();
-    let asks = shards.iter().map(|shard| ask(shard, Request::List));
+    let asks = shards.iter().map(|(_, shard)| ask(shard, Request::List));
     let mut groups = Vec::new();
     for answer in future::join_all(asks).await {
         match answer.and_then(|answer| answer) {

@@ -8,6 +8,7 @@ mod viewed;
 use std::sync::Arc;
 
 pub use viewed::ViewedCluster;
+pub(crate) use viewed::keeper;
 
 use async_trait::async_trait;
 use bytestring::ByteString;
@@ -37,6 +38,12 @@ pub trait Cluster: Send + Sync {
 
     /// The broker that should own a partition; `None` while nobody is known to.
     fn owner(&self, partition: TopicPartition) -> Option<Arc<dyn BrokerClient>>;
+
+    /// Whether the shard that a partition of the internal topic holds is to be kept here.
+    fn keeps(&self, partition: TopicPartition) -> bool;
+
+    /// Waits until what this cluster says may have changed.
+    async fn changed(&self);
 
     /// Makes sure that the internal topic exists, compacted and with this many partitions if it is
     /// new, and gives it once it is visible. Many may ask at once.

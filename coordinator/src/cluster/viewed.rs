@@ -4,12 +4,13 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytestring::ByteString;
-use tokio::time::Instant;
+use tokio::{sync::Mutex, time::Instant};
 use weir_broker::client::{BrokerClient, Brokers};
-use weir_ids::{TopicId, TopicPartition};
+use weir_ids::{NodeId, TopicId, TopicPartition};
 use weir_meta::{
     controller::{Controller, CreateTopic, Error},
-    views::{TopicView, View},
+    model::Role,
+    views::{Changes, Snapshot, TopicView, View},
 };
 
 use super::{Cluster, Topic};
@@ -24,17 +25,38 @@ const INTERNAL_CONFIGS: [(&str, &str); 3] = [
     ("segment.bytes", "104857600"),
 ];
 
+/// The node that keeps the shard of `partition`: the one that should own it, so that the log is near,
+/// or if no coordinator runs there, another that every node agrees on.
+pub(crate) fn keeper(now: &Snapshot, partition: TopicPartition) -> Option<NodeId> {
+    let coordinates = |node: &NodeId| now.node(*node).is_some_and(|it| it.is(Role::Coordinator));
+    if let Some(owner) = now.assigned(partition).filter(coordinates) {
+        return Some(owner);
+    }
+    let nodes: Vec<NodeId> = now.nodes().map(|(id, _)| id).filter(coordinates).collect();
+    let turn = (partition.partition.0 as usize).checked_rem(nodes.len())?;
+    nodes.get(turn).copied()
+}
+
 /// The cluster as one process sees it.
 pub struct ViewedCluster {
+    here: NodeId,
     view: View,
+    changes: Mutex<Changes>,
     controller: Arc<dyn Controller>,
     brokers: Arc<dyn Brokers>,
 }
 
 impl ViewedCluster {
-    /// The cluster that `view` shows, changed by `controller`, reached through `brokers`.
-    pub fn new(view: View, controller: Arc<dyn Controller>, brokers: Arc<dyn Brokers>) -> Self {
-        Self { view, controller, brokers }
+    /// The cluster that `view` shows to node `here`, changed by `controller`, reached through
+    /// `brokers`.
+    pub fn new(
+        here: NodeId,
+        view: View,
+        controller: Arc<dyn Controller>,
+        brokers: Arc<dyn Brokers>,
+    ) -> Self {
+        let changes = Mutex::new(view.changes());
+        Self { here, view, changes, controller, brokers }
     }
 }
 
@@ -51,6 +73,14 @@ impl Cluster for ViewedCluster {
     fn owner(&self, partition: TopicPartition) -> Option<Arc<dyn BrokerClient>> {
         let node = self.view.with(|now| now.assigned(partition))?;
         self.brokers.broker(node)
+    }
+
+    fn keeps(&self, partition: TopicPartition) -> bool {
+        self.view.with(|now| keeper(now, partition)) == Some(self.here)
+    }
+
+    async fn changed(&self) {
+        self.changes.lock().await.next().await;
     }
 
     async fn ensure_internal_topic(&self, name: &str, partitions: u32) -> Result<Topic, String> {

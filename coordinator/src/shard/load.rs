@@ -43,7 +43,8 @@ pub(super) async fn load(
     while loader.next < offsets.durable {
         let before = loader.next;
         let chunk = reader.read(partition, before, CHUNK_BYTES).await?;
-        offsets = chunk.offsets;
+        // A former owner may have answered, who knows less.
+        offsets.durable = offsets.durable.max(chunk.offsets.durable);
         loader.take(chunk)?;
         if loader.next == before {
             return Err(loader.malformed("nothing is there, but the log goes on".to_owned()));

@@ -8,6 +8,7 @@ use weir_broker::client::{
     Acks, Append, AppendError, BrokerClient, Entries, Isolation, Offsets, Origin, Read, ReadError,
 };
 use weir_ids::{Offset, TopicPartition};
+use weir_runtime::planted::{Bug, is_planted};
 use weir_segment_store::Reader;
 
 use crate::cluster::Cluster;
@@ -133,7 +134,7 @@ pub(super) fn conditional(partition: TopicPartition, batch: Bytes, expected: Off
         epoch: None,
         records: batch,
         acks: Acks::Durable,
-        expected: Some(expected),
+        expected: (!is_planted(Bug::AppendWithoutCondition)).then_some(expected),
         origin: Origin::Coordinator,
     }
 }

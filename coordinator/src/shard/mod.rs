@@ -7,8 +7,9 @@
 //! ```
 //! Everything is decided in [`Groups`]; the task moves requests in, answers out, records to the log
 //! and back. Every append is conditional on the log's next offset, and one is in flight at a time.
-//! So there is one writer: a shard that lives on elsewhere makes our next append conflict. After a
-//! failed or unclear append nothing in memory is believed: whoever waits is sent away with a
+//! So there is one writer: a shard that lives on elsewhere makes our next append conflict. What is
+//! answered from memory alone (committed offsets, who is in a group) waits until the log has been seen to
+//! end where memory does: a shard that was overtaken without noticing tells nothing old. After a failed or unclear append nothing in memory is believed: whoever waits is sent away with a
 //! retriable error, and the log is read again.
 //!
 //! While loading, requests wait for a moment, since most logs are read in one, and are then told

@@ -69,6 +69,14 @@ impl Cluster for FakeCluster {
         owned.then(|| Arc::clone(&self.broker) as Arc<dyn BrokerClient>)
     }
 
+    fn keeps(&self, _: TopicPartition) -> bool {
+        true
+    }
+
+    async fn changed(&self) {
+        std::future::pending().await
+    }
+
     async fn ensure_internal_topic(&self, _: &str, partitions: u32) -> Result<Topic, String> {
         if !*self.creatable.lock().unwrap() {
             return Err("not now".into());

@@ -6,9 +6,9 @@ use std::{
 };
 
 use async_trait::async_trait;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use weir_ids::{NodeId, SessionId};
-use weir_runtime::{Runtime, Tasks};
+use weir_runtime::{Runtime, Tasks, watch};
 
 use super::{
     AlterConfigs, Controller, CreatePartitions, CreateTopic, CreatedTopic, DeletedTopic, Error,

@@ -1,7 +1,9 @@
-//! `controller`: who changes the cluster at present.
+//! `controller`: who changes the cluster at present. `collector`: who deletes what is not needed.
 //!
 //! ```text
 //! controller                          leased
+//! {"v":1,"node":2}
+//! collector                           leased
 //! {"v":1,"node":2}
 //! ```
 //!
@@ -15,7 +17,7 @@ use weir_ids::NodeId;
 use super::codec::Record;
 use crate::store::Key;
 
-/// The elected controller.
+/// The holder of an office.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Leadership {
     /// Its node.
@@ -25,8 +27,13 @@ pub struct Leadership {
 impl Record for Leadership {}
 
 impl Leadership {
-    /// Its key.
+    /// The key of the controller.
     pub fn key() -> Key {
         "controller".into()
+    }
+
+    /// The key of the collector.
+    pub fn collector() -> Key {
+        "collector".into()
     }
 }

@@ -40,6 +40,27 @@ impl Metadata {
         Ok(is_earlier || self.is_condemned(session).await?)
     }
 
+    /// Sessions before `own` that ran on `node` and that nobody has ended.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn unsealed_before(
+        &self,
+        node: NodeId,
+        own: SessionId,
+    ) -> Result<BTreeSet<SessionId>, Error> {
+        let (entries, _) = list(self.store(), Wal::PREFIX).await?;
+        let mut earlier = BTreeSet::new();
+        for entry in &entries {
+            let Some(session) = Wal::session(&entry.key).filter(|it| *it < own) else { continue };
+            let wal = Wal::decode(entry)?;
+            if wal.node == Some(node) && wal.sealed.is_none() {
+                earlier.insert(session);
+            }
+        }
+        Ok(earlier)
+    }
+
     /// Forgets those of `sessions` that are sealed and that no partition's log needs: their `wals/`
     /// and `condemned/` keys go. What they left in the store must be gone by then, but for what can
     /// be told from its name to be a dead session's. Returns which are forgotten; others may be

@@ -4,6 +4,7 @@
 mod claim;
 mod cluster;
 mod ending;
+mod needs;
 mod owned;
 mod producer_ids;
 mod session;

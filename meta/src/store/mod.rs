@@ -43,7 +43,7 @@ pub use error::{Remedy, StoreError};
 pub use faulty::{Fault, Faulty, Operation};
 pub use history::{HISTORY_BYTES_MAX, HISTORY_EVENTS_MAX};
 pub use memory::Memory;
-pub use range::{PAGE_ENTRIES_MAX, Page, Range, list};
+pub use range::{PAGE_ENTRIES_MAX, Page, Range, list, list_together};
 pub use txn::{Compare, Condition, Op, TXN_BYTES_MAX, TXN_OPS_MAX, Txn, TxnOutcome};
 pub use watch::{WATCH_BATCH_EVENTS_MAX, Watch};
 

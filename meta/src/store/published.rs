@@ -11,10 +11,8 @@ use std::{
 
 use async_trait::async_trait;
 use futures::stream;
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
+use weir_runtime::watch;
 
 use super::{
     Batch, Entry, Key, Page, Range, Remedy, Revision, StoreError, Watch,

@@ -71,19 +71,51 @@ pub async fn list(
     prefix: &str,
 ) -> Result<(Vec<Entry>, Revision), StoreError> {
     for _ in 1..LIST_ATTEMPTS_MAX {
-        match list_once(store, prefix).await {
+        match list_once(store, prefix, None).await {
             Err(StoreError::Compacted { .. }) => {}
             listed => return listed,
         }
     }
-    list_once(store, prefix).await
+    list_once(store, prefix, None).await
+}
+
+/// Every entry under each of `prefixes`, all as of one revision, which is returned too.
+///
+/// # Errors
+/// Those of [`MetaStore::range`].
+pub async fn list_together<const N: usize>(
+    store: &dyn MetaStore,
+    prefixes: [&str; N],
+) -> Result<([Vec<Entry>; N], Revision), StoreError> {
+    for _ in 1..LIST_ATTEMPTS_MAX {
+        match list_together_once(store, prefixes).await {
+            Err(StoreError::Compacted { .. }) => {}
+            listed => return listed,
+        }
+    }
+    list_together_once(store, prefixes).await
+}
+
+async fn list_together_once<const N: usize>(
+    store: &dyn MetaStore,
+    prefixes: [&str; N],
+) -> Result<([Vec<Entry>; N], Revision), StoreError> {
+    let mut listed = std::array::from_fn(|_| Vec::new());
+    let mut at = None;
+    for (entries, prefix) in listed.iter_mut().zip(prefixes) {
+        let (found, revision) = list_once(store, prefix, at).await?;
+        *entries = found;
+        at = Some(revision);
+    }
+    Ok((listed, at.unwrap_or(Revision::NONE)))
 }
 
 async fn list_once(
     store: &dyn MetaStore,
     prefix: &str,
+    at: Option<Revision>,
 ) -> Result<(Vec<Entry>, Revision), StoreError> {
-    let mut page = store.range(Range::prefix(prefix)).await?;
+    let mut page = store.range(Range { at, ..Range::prefix(prefix) }).await?;
     let (mut entries, revision) = (std::mem::take(&mut page.entries), page.revision);
     while let (true, Some(last)) = (page.more, entries.last()) {
         page = store.range(Range::prefix(prefix).after(last.key.clone()).at(revision)).await?;

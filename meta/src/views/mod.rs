@@ -19,11 +19,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 pub use follow::{RECONCILE_INTERVAL, RELIST_PAUSE};
 pub use snapshot::{SessionView, Snapshot, TopicView};
-use tokio::{
-    sync::watch,
-    time::{Instant, timeout_at},
-};
-use weir_runtime::Tasks;
+use tokio::time::{Instant, timeout_at};
+use weir_runtime::{Tasks, watch};
 
 use crate::{Error, Metadata};
 

@@ -18,6 +18,8 @@ pub use listing::{Listing, PastBatch, ProducerState, REMEMBERED_BATCHES};
 
 use weir_ids::{ClaimNumber, SessionId, Slot, TopicPartition};
 
+use crate::ObjectName;
+
 /// How many deltas may follow a full checkpoint: recovery reads at most this many and one more.
 pub const MAX_DELTAS: u64 = 31;
 
@@ -36,6 +38,17 @@ pub struct Checkpoint {
     pub adopted_through: ClaimNumber,
     /// A line a partition, in order.
     pub partitions: Vec<(TopicPartition, Line)>,
+}
+
+impl Checkpoint {
+    /// The objects that its lines refer to; some more than once.
+    pub fn names(&self) -> impl Iterator<Item = ObjectName> {
+        let listings = self.partitions.iter().filter_map(|(_, line)| match line {
+            Line::Whole(listing) | Line::Delta(listing) => Some(listing),
+            Line::Gone => None,
+        });
+        listings.flat_map(|listing| listing.references.iter().map(|reference| reference.object))
+    }
 }
 
 /// What a checkpoint says of one partition.

@@ -19,6 +19,7 @@ pub mod conformance;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use weir_ids::{SessionId, Slot};
+use weir_runtime::watch;
 
 pub use file::{FileJournal, FileJournalSettings};
 pub use object::{ObjectJournal, ObjectJournalSettings};
@@ -35,6 +36,15 @@ pub trait Journal: Send + Sync {
     /// `from` on; below it, nothing is looked at. A session that never wrote is ended at slot 1.
     async fn seal(&self, session: SessionId, from: Slot) -> Result<Sealed, Error>;
 
+    /// Reads the slots `from..below` of a session that may go on: each must have been answered before.
+    /// `None` if one of them is not there any more: it was trimmed meanwhile.
+    async fn read(
+        &self,
+        session: SessionId,
+        from: Slot,
+        below: Slot,
+    ) -> Result<Option<Vec<StoredSlot>>, Error>;
+
     /// Deletes what lies wholly below `below`, except what `keep` names. Repeating it is harmless.
     /// `Slot(u64::MAX)` says that the session is sealed and nobody will read its slots any more.
     async fn trim(
@@ -43,6 +53,12 @@ pub trait Journal: Send + Sync {
         below: Slot,
         keep: &(dyn for<'a> Fn(&'a ObjectName) -> bool + Sync),
     ) -> Result<(), Error>;
+
+    /// Nobody needs `session` any more, and the metadata is about to forget it. A journal that leaves
+    /// something of it behind for ever notes that here; one that does not has nothing to do.
+    async fn forget(&self, _session: SessionId) -> Result<(), Error> {
+        Ok(())
+    }
 
     /// The sessions of which the store holds anything.
     async fn sessions(&self) -> Result<Vec<SessionId>, Error>;
@@ -60,7 +76,7 @@ pub trait Writer: Send {
     ) -> BoxFuture<'static, Result<Written, Error>>;
 
     /// What keeps the log from taking writes at the moment, if anything does.
-    fn trouble(&self) -> tokio::sync::watch::Receiver<Option<String>>;
+    fn trouble(&self) -> watch::Receiver<Option<String>>;
 }
 
 /// A slot that is durable.

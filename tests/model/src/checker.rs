@@ -86,6 +86,21 @@ type Origin = (u32, u16);
 
 const NO_ORIGIN: Origin = (u32::MAX, u16::MAX);
 
+/// The state that `story` leads to, each line of it a step in words.
+#[cfg(test)]
+pub(crate) fn follow<M: Model>(model: &M, story: &[&str]) -> M::State {
+    let mut state = model.initial();
+    for line in story {
+        let mut steps = Steps::new();
+        model.steps(&state, &mut steps);
+        let possible: Vec<String> = steps.list.iter().map(|(step, _)| step.to_string()).collect();
+        let taken = steps.list.into_iter().find(|(step, _)| step.to_string() == *line);
+        let Some((_, next)) = taken else { panic!("`{line}` can't happen, but {possible:#?}") };
+        state = next;
+    }
+    state
+}
+
 struct Search<'a, M: Model> {
     model: &'a M,
     seen: HashSet<u64, BuildHasherDefault<Identity>>,

@@ -56,7 +56,7 @@ fn session(
         (Slot(ten as u64), reference(id, epoch, base, last), vec![entry(base, last)])
     });
     let chunks = BTreeMap::from([(partition(0), chunks.collect())]);
-    (SessionId(id), Arc::new(SessionLogs { end: Slot(1000), chain, chunks }))
+    (SessionId(id), Arc::new(SessionLogs { end: Slot(1000), chain, chunks, wal: None }))
 }
 
 /// A log that inherits from these (session, epoch), oldest first.

@@ -157,6 +157,13 @@ impl Desk {
         self.ask(|to| Request::Sync(group, sync, to)).await
     }
 
+    /// Returns once everything that was asked before has been handled.
+    pub(super) async fn settle(&self) {
+        let nobody = Identity { member: None, instance: None, generation: Generation(0) };
+        let from = GroupId::from("nobody's group");
+        assert!(self.ask(|to| Request::Heartbeat(from, nobody, to)).await.is_err());
+    }
+
     pub(super) async fn heartbeat(&self, group: &str, joined: &Joined) -> Result<(), Error> {
         let (member, generation) = (Some(joined.member.clone()), joined.generation);
         let from = Identity { member, instance: None, generation };

@@ -12,8 +12,7 @@ async fn what_comes_while_an_append_is_in_flight_goes_out_together() {
         desk.broker.until_held().await;
         let rest = join_all((1..100).map(|partition| desk.commit("g", partition, 1)));
         let release = async {
-            // All of them have been handled once a later question is answered.
-            while desk.fetch("g", 0).await != Ok(None) {}
+            desk.settle().await;
             desk.broker.release();
         };
         let (rest, ()) = join!(rest, release);
@@ -37,10 +36,14 @@ async fn nothing_is_acknowledged_or_seen_before_it_is_durable() {
         _ = &mut commit => panic!("acknowledged too early"),
         () = desk.broker.until_held() => {}
     }
-    assert_eq!(desk.fetch("g", 0).await, Ok(Some(1)));
+    let mut fetch = Box::pin(desk.fetch("g", 0));
+    tokio::select! {
+        biased;
+        _ = &mut fetch => panic!("seen before it is known whether it is durable"),
+        () = desk.settle() => {}
+    }
     desk.broker.release();
-    assert_eq!(commit.await, Ok(()));
-    assert_eq!(desk.fetch("g", 0).await, Ok(Some(2)));
+    assert_eq!(join!(commit, fetch), (Ok(()), Ok(Some(2))));
 }
 
 #[tokio::test(start_paused = true)]

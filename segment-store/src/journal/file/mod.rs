@@ -36,7 +36,7 @@ pub use frame::{
 };
 pub use scan::{Frames, ScanError, scan_file};
 
-use super::{Error, Journal, Sealed, Writer};
+use super::{Error, Journal, Sealed, StoredSlot, Writer};
 use crate::ObjectName;
 
 /// Settings of a [`FileJournal`].
@@ -93,6 +93,18 @@ impl Journal for FileJournal {
     async fn seal(&self, session: SessionId, from: Slot) -> Result<Sealed, Error> {
         let (directory, cluster) = (self.directory(session), self.cluster);
         blocking(move || scan::seal(&directory, cluster, session, from)).await
+    }
+
+    async fn read(
+        &self,
+        session: SessionId,
+        from: Slot,
+        below: Slot,
+    ) -> Result<Option<Vec<StoredSlot>>, Error> {
+        let mut slots = self.seal(session, from).await?.slots;
+        slots.retain(|slot| slot.slot < below);
+        let whole = slots.iter().map(|slot| slot.slot.0).eq(from.0..below.0);
+        Ok(whole.then_some(slots))
     }
 
     async fn trim(

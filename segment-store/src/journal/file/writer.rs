@@ -23,9 +23,10 @@ use std::{
 
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use weir_ids::Slot;
 use weir_protocol::records::Crc32c;
+use weir_runtime::watch;
 
 use super::{
     FileJournalSettings, file_path,

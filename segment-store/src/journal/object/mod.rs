@@ -17,6 +17,7 @@
 //! - Fences and open markers are never deleted: a store forgets what is deleted, and would let a
 //!   stalled writer come back.
 
+mod kept;
 mod put;
 mod seal;
 #[cfg(test)]
@@ -31,12 +32,14 @@ use uuid::Uuid;
 use weir_ids::{SessionId, Slot};
 use weir_runtime::Runtime;
 
+pub use kept::{FORGOTTEN, is_kept, may_be_kept};
+
 use self::{
     put::{Body, Landing},
     trim::Trimmed,
     writer::ObjectWriter,
 };
-use super::{Error, Journal, Sealed, Writer};
+use super::{Error, Journal, Sealed, StoredSlot, Writer};
 use crate::{
     ObjectName, Retry, RetrySettings, Store, StoreError,
     object::{Header, Kind},
@@ -106,6 +109,15 @@ impl Journal for ObjectJournal {
         self.end_session(session, from).await
     }
 
+    async fn read(
+        &self,
+        session: SessionId,
+        from: Slot,
+        below: Slot,
+    ) -> Result<Option<Vec<StoredSlot>>, Error> {
+        self.read_slots(session, from, below).await
+    }
+
     async fn trim(
         &self,
         session: SessionId,
@@ -113,6 +125,10 @@ impl Journal for ObjectJournal {
         keep: &(dyn for<'a> Fn(&'a ObjectName) -> bool + Sync),
     ) -> Result<(), Error> {
         self.delete_below(session, below, keep).await
+    }
+
+    async fn forget(&self, session: SessionId) -> Result<(), Error> {
+        self.end_session(session, FORGOTTEN).await.map(drop)
     }
 
     async fn sessions(&self) -> Result<Vec<SessionId>, Error> {

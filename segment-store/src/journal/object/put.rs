@@ -1,6 +1,7 @@
 //! Creating one slot, whatever the store answers.
 
 use weir_ids::Slot;
+use weir_runtime::planted::{Bug, is_planted};
 
 use super::{ObjectJournal, corrupt, name, unavailable};
 use crate::{
@@ -55,6 +56,12 @@ impl ObjectJournal {
         loop {
             let error = match self.store.create(name, &body.parts).await {
                 Ok(()) => return Ok(Landing::Landed),
+                Err(StoreError::Exists(_)) if is_planted(Bug::ConflictTakenForSuccess) => {
+                    return Ok(Landing::Landed);
+                }
+                Err(StoreError::Exists(_)) if is_planted(Bug::ConflictTakenForFence) => {
+                    return Ok(Landing::Taken(Header { kind: object::Kind::Fence, ..body.header }));
+                }
                 Err(StoreError::Exists(_)) => match self.read_back(body).await? {
                     ReadBack::Is(landing) => return Ok(landing),
                     ReadBack::Unclear(error) => error,

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use weir_ids::{SessionId, Slot};
+use weir_runtime::planted::{Bug, is_planted};
 
 use super::{
     ObjectJournal, corrupt, name,
@@ -10,8 +11,9 @@ use super::{
     unavailable,
 };
 use crate::{
-    StoreError,
+    ObjectName, StoreError,
     journal::{Error, Sealed, StoredSlot},
+    name::slots_of,
     object::{self, Directory, End, Kind},
 };
 
@@ -34,6 +36,9 @@ impl ObjectJournal {
         from: Slot,
     ) -> Result<Sealed, Error> {
         let first = from.max(Slot::OPEN.next());
+        if is_planted(Bug::HoleHiddenByListing) {
+            return self.end_behind_listed(session, first).await;
+        }
         let mut slots = Vec::new();
         // Reading ahead is harmless: an absent slot is fenced before it counts as absent.
         let ahead = stream::iter(first.0..u64::MAX)
@@ -51,6 +56,46 @@ impl ObjectJournal {
         Ok(Sealed { end, slots })
     }
 
+    /// Reads slots that have been answered, without ending the session; `None` if one is gone.
+    pub(super) async fn read_slots(
+        &self,
+        session: SessionId,
+        from: Slot,
+        below: Slot,
+    ) -> Result<Option<Vec<StoredSlot>>, Error> {
+        let mut found = stream::iter(from.0..below.0)
+            .map(|slot| self.look(session, Slot(slot)))
+            .buffered(self.settings.read_ahead.max(1));
+        let mut slots = Vec::new();
+        while let Some(found) = found.next().await {
+            match found? {
+                Found::Slot(slot) => slots.push(slot),
+                // A slow fencer may find the place of a trimmed slot empty.
+                Found::Fence | Found::Nothing => return Ok(None),
+            }
+        }
+        Ok(Some(slots))
+    }
+
+    /// A planted bug: believes a listing.
+    async fn end_behind_listed(&self, session: SessionId, first: Slot) -> Result<Sealed, Error> {
+        let listed = self.store.list(Some(&slots_of(session))).await;
+        let listed = listed.map_err(|error| unavailable(&error))?;
+        let (mut slots, mut end) = (Vec::new(), first);
+        for (name, _) in listed {
+            let ObjectName::WalSlot { slot, .. } = name else { continue };
+            if slot >= first
+                && let Found::Slot(stored) = self.look(session, slot).await?
+            {
+                end = end.max(slot.next());
+                slots.push(stored);
+            }
+        }
+        slots.sort_by_key(|stored| stored.slot);
+        self.settle(session, end, Found::Nothing).await?;
+        Ok(Sealed { end, slots })
+    }
+
     /// What `slot` holds for ever; `None` if that is a fence, perhaps a new one.
     async fn settle(
         &self,
@@ -63,6 +108,9 @@ impl ObjectJournal {
                 Found::Slot(stored) => return Ok(Some(stored)),
                 Found::Fence => return Ok(None),
                 Found::Nothing => {}
+            }
+            if is_planted(Bug::NoFence) {
+                return Ok(None);
             }
             let fence = Body::empty(&self.header(session, slot, Kind::Fence));
             match self.put(&fence, Some(self.retry.attempts_max()), |_| {}).await? {

@@ -7,17 +7,8 @@ use std::{
 
 use weir_ids::{SessionId, Slot};
 
-use super::{ObjectJournal, name, unavailable};
-use crate::{
-    ObjectName,
-    journal::Error,
-    name::slots_of,
-    object::{FOOTER_BYTES, HEADER_BYTES},
-};
-
-/// How large an object is at most that holds no records. A slot is larger: the shortest batch alone
-/// has 61 bytes.
-const EMPTY_BYTES_MAX: u64 = (HEADER_BYTES + FOOTER_BYTES + 16) as u64;
+use super::{ObjectJournal, kept::EMPTY_BYTES_MAX, name, unavailable};
+use crate::{ObjectName, journal::Error, name::slots_of};
 
 /// How far the sessions were trimmed that this process writes. What they have answered below their
 /// trim slot is known to be data, so that no listing is needed to delete it, and no fence is met.
@@ -96,27 +87,5 @@ impl ObjectJournal {
 
     async fn delete(&self, names: Vec<ObjectName>) -> Result<(), Error> {
         self.store.delete_all(&names).await.map_err(|error| unavailable(&error))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        object::{Builder, Header, Kind},
-        testing::{CLUSTER, batch, body, chunk, partition},
-    };
-
-    #[test]
-    fn size_tells_slots_from_what_is_never_deleted() {
-        let session = SessionId(u64::MAX);
-        for kind in [Kind::Fence, Kind::OpenMarker] {
-            let (number, put_id) = (u64::MAX, u64::MAX);
-            let header = Header { cluster: CLUSTER, session, number, put_id, kind };
-            assert!(Builder::new(&header).finish().len <= EMPTY_BYTES_MAX);
-        }
-        let least = chunk(partition(0), 0, &[batch(0, 0, 1)]);
-        let shortest = body(session, Slot(1), vec![least]).len - 100;
-        assert!(shortest > EMPTY_BYTES_MAX, "even without its record's value");
     }
 }

@@ -76,6 +76,8 @@ pub(crate) struct Owners {
     pub(crate) unclear: bool,
     /// Rounds of the collector.
     pub(crate) rounds: u8,
+    /// A round sweeps what it finds, and not only what the round before has found too.
+    pub(crate) at_once: bool,
     pub(crate) bug: Option<Bug>,
 }
 
@@ -118,6 +120,7 @@ impl Owners {
         claims: 2,
         unclear: true,
         rounds: 1,
+        at_once: true,
         bug: None,
     };
 

@@ -252,6 +252,8 @@ pub(crate) struct State {
     /// At most two a session.
     pub(super) publications: [[Publication; 2]; SESSIONS],
     pub(super) round: Round,
+    /// What the last round found unmarked, if it did not sweep that at once.
+    pub(super) found: u64,
     /// Rounds begun, slots appended and claims made, which the scope bounds.
     pub(super) rounds: u8,
     pub(super) claims: u8,
@@ -291,6 +293,7 @@ impl State {
             releases: Default::default(),
             publications: Default::default(),
             round: Round::Idle,
+            found: 0,
             rounds: 0,
             claims: 0,
             acked: Default::default(),

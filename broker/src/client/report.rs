@@ -1,0 +1,19 @@
+//! What the collector needs to know of a session.
+
+use std::collections::BTreeSet;
+
+use weir_ids::{SessionId, TopicPartition};
+use weir_segment_store::ObjectName;
+
+/// Everything that a live session refers to (`docs/proof.md`): what the partitions refer to that it has
+/// open or still covers, what its recoveries under way have read, and what its last published and its
+/// unanswered checkpoints name, themselves included. It may name more than it must; never less.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionReport {
+    /// Who says so.
+    pub session: SessionId,
+    /// The objects.
+    pub names: BTreeSet<ObjectName>,
+    /// The partitions that it owns and has open.
+    pub partitions: Vec<TopicPartition>,
+}

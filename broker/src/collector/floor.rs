@@ -1,0 +1,146 @@
+//! Metadata that went back in time, as after a restore from a backup: then nothing may be deleted, and no
+//! broker may start, until somebody has looked into it.
+//!
+//! The store remembers what the metadata has forgotten. Every session leaves an open marker there for
+//! ever, and its id is a revision of the metadata: one above the metadata's is from a future that the
+//! metadata does not know. And the metadata forgets a session on purpose only after the store was told
+//! ([`FORGOTTEN`]): a session that neither knows was lost, even if the metadata has gone on since.
+
+use std::collections::BTreeSet;
+
+use weir_ids::SessionId;
+use weir_meta::{
+    Metadata,
+    model::SessionAllocation,
+    store::{Range, Revision},
+};
+use weir_segment_store::{
+    ObjectName,
+    journal::{self, Journal, object::FORGOTTEN},
+};
+
+use crate::recovery::Census;
+
+/// The metadata is older than what is in the store.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the store holds session {session}, which the metadata, at revision {revision}, does not know: it is \
+     older than the store, as after a restore from a backup; run `weir recover`"
+)]
+pub struct MetadataIsOlder {
+    /// A session of the store.
+    pub session: SessionId,
+    /// The metadata's revision.
+    pub revision: Revision,
+}
+
+/// Why a broker does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum FloorError {
+    /// The metadata went back in time.
+    #[error(transparent)]
+    Older(#[from] MetadataIsOlder),
+    /// The sessions can't be listed.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+    /// The metadata can't be read.
+    #[error(transparent)]
+    Metadata(#[from] weir_meta::Error),
+}
+
+/// Refuses metadata that is older than the newest session in the store: a start on it would lose records.
+/// Call it before a session is allocated.
+///
+/// # Errors
+/// [`FloorError::Older`]; or when one of the two can't be read.
+pub async fn refuse_if_metadata_is_older(
+    journal: &dyn Journal,
+    metadata: &Metadata,
+) -> Result<(), FloorError> {
+    // The sessions first: whichever begins meanwhile has a lower id than the revision read then.
+    let sessions = journal.sessions().await?;
+    let range = Range::prefix(SessionAllocation::key().as_str()).limit(1);
+    let page = metadata.store().range(range).await.map_err(weir_meta::Error::from)?;
+    Ok(newest_is_known(sessions.into_iter().max(), page.revision)?)
+}
+
+fn newest_is_known(newest: Option<SessionId>, revision: Revision) -> Result<(), MetadataIsOlder> {
+    match newest {
+        Some(session) if session.0 > revision.0 => Err(MetadataIsOlder { session, revision }),
+        _ => Ok(()),
+    }
+}
+
+/// The sessions of which the store holds something and neither the metadata knows anything nor `listed`
+/// says that they were forgotten on purpose; the listing may be behind in that.
+///
+/// # Errors
+/// When one of them was begun after the metadata's revision.
+pub(super) fn strangers(
+    listed: &[(ObjectName, u64)],
+    census: &Census,
+) -> Result<BTreeSet<SessionId>, MetadataIsOlder> {
+    let mut strangers: BTreeSet<SessionId> =
+        listed.iter().map(|(name, _)| name.session()).collect();
+    newest_is_known(strangers.last().copied(), census.revision)?;
+    strangers.retain(|session| !census.wals.contains_key(session));
+    for (name, _) in listed {
+        if let Some(session) = forgotten(*name) {
+            strangers.remove(&session);
+        }
+    }
+    Ok(strangers)
+}
+
+/// The session that this name says was forgotten on purpose.
+fn forgotten(name: ObjectName) -> Option<SessionId> {
+    match name {
+        ObjectName::WalSlot { session, slot } if slot == FORGOTTEN => Some(session),
+        _ => None,
+    }
+}
+
+/// The object that says so of `session`.
+pub(super) fn stone(session: SessionId) -> ObjectName {
+    ObjectName::WalSlot { session, slot: FORGOTTEN }
+}
+
+#[cfg(test)]
+mod tests {
+    use weir_ids::Slot;
+    use weir_meta::model::Wal;
+
+    use super::*;
+
+    fn marker(session: SessionId) -> ObjectName {
+        ObjectName::WalSlot { session, slot: Slot::OPEN }
+    }
+
+    fn census(revision: u64, known: &[u64]) -> Census {
+        let mut census = Census { revision: Revision(revision), ..Census::default() };
+        let known = known.iter().map(|id| (SessionId(*id), (Wal::default(), Revision(*id))));
+        census.wals.extend(known);
+        census
+    }
+
+    fn markers(sessions: &[u64]) -> Vec<(ObjectName, u64)> {
+        sessions.iter().map(|id| (marker(SessionId(*id)), 100)).collect()
+    }
+
+    #[test]
+    fn a_session_of_the_future_is_not_collected() {
+        assert_eq!(strangers(&markers(&[3, 9]), &census(9, &[3, 9])), Ok(BTreeSet::new()));
+        let (session, revision) = (SessionId(9), Revision(8));
+        let older = MetadataIsOlder { session, revision };
+        assert_eq!(strangers(&markers(&[3, 9]), &census(8, &[3])), Err(older.clone()));
+        assert!(older.to_string().contains("weir recover"));
+    }
+
+    #[test]
+    fn a_session_that_was_not_forgotten_on_purpose_is_a_stranger() {
+        let mut listed = markers(&[3, 5, 9]);
+        listed.push((stone(SessionId(3)), 100));
+        let found = strangers(&listed, &census(100, &[9]));
+        assert_eq!(found, Ok(BTreeSet::from([SessionId(5)])), "3 was forgotten, 9 is known");
+    }
+}

@@ -1,0 +1,136 @@
+//! The tasks that one session consists of, and the ways between them.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use weir_ids::SessionId;
+use weir_meta::{RegisterError, Registration, store::Remedy};
+use weir_runtime::Tasks;
+use weir_segment_store::journal;
+
+use crate::{
+    BrokerDeps, BrokerSettings,
+    buffers::Buffers,
+    checkpoint::{
+        CheckpointHandle, CheckpointInbox, CheckpointSettings, Checkpointer, CheckpointerDeps,
+    },
+    ending::Ending,
+    metrics::Metrics,
+    shard::{Shard, ShardHandle, ShardInbox},
+    standing::Standing,
+    trouble::Trouble,
+    wal::{GatherSettings, Wal, WalHandle, WalInbox},
+};
+
+/// Ways to all tasks of a session.
+pub(crate) struct Parts {
+    pub(crate) buffers: Arc<Buffers>,
+    pub(crate) trouble: Trouble,
+    pub(crate) metrics: Metrics,
+    pub(crate) wal: WalHandle,
+    pub(crate) checkpoints: CheckpointHandle,
+    pub(crate) shards: Arc<[ShardHandle]>,
+    pub(crate) ending: Ending,
+}
+
+/// What the tasks read.
+pub(crate) struct Inboxes {
+    wal: WalInbox,
+    checkpoints: CheckpointInbox,
+    shards: Vec<ShardInbox>,
+}
+
+impl Parts {
+    pub(crate) fn new(settings: &BrokerSettings, metrics: Metrics) -> (Self, Inboxes) {
+        let (wal, wal_inbox) = Wal::handle();
+        let (checkpoints, checkpoint_inbox) = CheckpointHandle::new();
+        let (shards, shard_inboxes): (Vec<_>, Vec<_>) =
+            (0..settings.shards.max(1)).map(|_| ShardHandle::new()).unzip();
+        let inboxes =
+            Inboxes { wal: wal_inbox, checkpoints: checkpoint_inbox, shards: shard_inboxes };
+        let parts = Self {
+            buffers: Arc::new(Buffers::new(settings.buffer_bytes)),
+            trouble: Trouble::new(),
+            metrics,
+            wal,
+            checkpoints,
+            shards: shards.into(),
+            ending: Ending::default(),
+        };
+        (parts, inboxes)
+    }
+
+    /// Starts the tasks that records go through.
+    pub(crate) fn spawn(
+        &self,
+        inboxes: Inboxes,
+        tasks: &Tasks,
+        deps: &BrokerDeps,
+        session: SessionId,
+        writer: Box<dyn journal::Writer>,
+        settings: &BrokerSettings,
+    ) {
+        for inbox in inboxes.shards {
+            let buffers = Arc::clone(&self.buffers);
+            let shard = Shard::new(deps.runtime.clone(), buffers, self.wal.clone());
+            tasks.spawn("shard", |stop| shard.run(inbox, stop));
+        }
+        let log = Wal {
+            cluster: deps.cluster,
+            session,
+            runtime: deps.runtime.clone(),
+            writer,
+            shards: Arc::clone(&self.shards),
+            checkpoints: self.checkpoints.clone(),
+            trouble: self.trouble.clone(),
+            buffers: Arc::clone(&self.buffers),
+            metrics: self.metrics.clone(),
+            settings: GatherSettings::default(),
+            ending: self.ending.clone(),
+        };
+        tasks.spawn_fallible("write-ahead log", |stop| log.run(inboxes.wal, stop));
+        let checkpointer = Checkpointer::new(CheckpointerDeps {
+            cluster: deps.cluster,
+            session,
+            runtime: deps.runtime.clone(),
+            metadata: deps.metadata.clone(),
+            store: deps.store.clone(),
+            journal: Arc::clone(&deps.journal),
+            shards: Arc::clone(&self.shards),
+            trouble: self.trouble.clone(),
+            metrics: self.metrics.clone(),
+            settings: CheckpointSettings::for_buffers(settings.buffer_bytes),
+            ending: self.ending.clone(),
+            sole: settings.sole,
+        });
+        tasks.spawn_fallible("checkpoints", |stop| checkpointer.run(inboxes.checkpoints, stop));
+    }
+
+    /// Starts what keeps the session known to others, and notices when it is over.
+    pub(crate) fn keep(
+        &self,
+        tasks: &Tasks,
+        deps: &BrokerDeps,
+        registration: Registration,
+        standing: &Arc<Standing>,
+    ) {
+        let (metadata, ending) = (deps.metadata.clone(), self.ending.clone());
+        let told = Arc::clone(standing);
+        tasks.spawn_fallible("session", |stop| async move {
+            let seen = |sent: Instant| told.seen(sent);
+            match registration.keep(&metadata, stop, seen).await {
+                Err(error) if is_over(&error) => {
+                    ending.tell(&error);
+                    Ok(())
+                }
+                kept => kept,
+            }
+        });
+        let (standing, ending) = (Arc::clone(standing), self.ending.clone());
+        tasks.spawn("standing", |stop| async move { standing.watch(&ending, stop).await });
+    }
+}
+
+fn is_over(error: &RegisterError) -> bool {
+    error.remedy() == Remedy::Fix && !matches!(error, RegisterError::Unknown { .. })
+}

@@ -1,0 +1,94 @@
+//! Giving partitions up in order, so that another broker goes on where this one ended: a planned move.
+//!
+//! Nothing more is accepted, what was accepted becomes durable, and the log's key then says where it
+//! ends. Once that change has been sent nothing is ever accepted under that epoch again, whatever its
+//! answer: it is repeated until it is known. Checkpoints go on covering what was released until no
+//! `logs/` key needs this session for it.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+use weir_ids::TopicPartition;
+use weir_meta::{Error as MetaError, OwnedChange, OwnedError, OwnedUpdate, store::Remedy};
+
+use crate::{Broker, shard::ShardHandle};
+
+const FIRST_RETRY: Duration = Duration::from_millis(50);
+const LONGEST_RETRY: Duration = Duration::from_secs(2);
+
+impl Broker {
+    /// Releases partitions that are open here. Returns when it is known of each that it is released,
+    /// or somebody else's already; ends early only if the session does.
+    pub(crate) async fn release(&self, ids: Vec<TopicPartition>) {
+        // Before anything stops: the next owner then has little to read.
+        self.checkpoints().now().await;
+        let mut by_shard = vec![Vec::new(); self.shards().len()];
+        for id in &ids {
+            by_shard[ShardHandle::of(self.shards(), *id).0].push(*id);
+        }
+        for (shard, ids) in self.shards().iter().zip(by_shard) {
+            shard.freeze(ids).await;
+        }
+        let Some(end_slot) = self.wal().flush().await else { return };
+        let mut updates = Vec::with_capacity(ids.len());
+        for id in &ids {
+            let (_, shard) = ShardHandle::of(self.shards(), *id);
+            let end = shard.ask(*id, |partition| Some((partition.epoch(), partition.end()?))).await;
+            let Some((epoch, end_offset)) = end.flatten() else { continue };
+            let change = OwnedChange::Release { end_slot, end_offset };
+            updates.push(OwnedUpdate { partition: *id, epoch, change });
+        }
+        self.send_releases(updates).await;
+    }
+
+    async fn send_releases(&self, mut updates: Vec<OwnedUpdate>) {
+        let mut pause = FIRST_RETRY;
+        while !updates.is_empty() {
+            let results = self.metadata().update_owned(self.session(), &updates).await;
+            let (mut done, mut again) = (Vec::new(), Vec::new());
+            for (update, result) in updates.into_iter().zip(results) {
+                let id = update.partition;
+                match result {
+                    // Not ours any more: then it was released, or this session is over.
+                    Ok(_) | Err(OwnedError::NotOwner { .. } | OwnedError::NotFound { .. }) => {
+                        done.push(id);
+                    }
+                    Err(OwnedError::Metadata(error)) => {
+                        if error.remedy() == Remedy::Stop {
+                            tracing::error!(partition = %id, %error, "a partition is not released");
+                        }
+                        again.push(update);
+                    }
+                }
+            }
+            self.metrics().partitions.dec_by(done.len() as i64);
+            self.on_shards(&done, ShardHandle::cover);
+            updates = again;
+            if !updates.is_empty() {
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_RETRY);
+            }
+        }
+    }
+
+    /// Ends the covering of partitions that no log needs this session for any more.
+    ///
+    /// # Errors
+    /// When the metadata can't be read.
+    pub(crate) async fn forget_covered(&self) -> Result<(), MetaError> {
+        let mut covered = Vec::new();
+        for shard in &**self.shards() {
+            covered.extend(shard.covered().await.unwrap_or_default());
+        }
+        if covered.is_empty() {
+            return Ok(());
+        }
+        let over = self.metadata().not_needing(self.session(), &covered).await?;
+        if !over.is_empty() {
+            // One that was claimed again meanwhile is open, and needed.
+            self.on_shards(&over, ShardHandle::uncover);
+            self.checkpoints().closed(over);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,223 @@
+//! Several brokers: partitions move in order, dead and fenced sessions are taken over, and a broker
+//! that was ended comes back.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod world;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use weir_meta::store::{Fault, Faulty, Memory};
+use weir_runtime::{Random, Seeded};
+use weir_segment_store::testing::{Fate, FaultyObjects, Request};
+
+use world::{Node, PARTITIONS, World, until};
+
+fn healthy() -> FaultyObjects {
+    FaultyObjects::new(|_: Request, _: &str| Fate::Done)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_moves_with_all_its_records_and_producers() {
+    let mut world = World::new(healthy()).await;
+    let (one, two) = (world.node(1).await, world.node(2).await);
+    assert_eq!(one.append(0, world.batch("a", Some((5, 0)))).await, 0);
+    assert!(one.checkpoint().await);
+    assert_eq!(one.append(0, world.batch("b", Some((5, 1)))).await, 1);
+    let before = one.offsets(0).await.epoch;
+    world.assign(0, 2).await;
+    assert_eq!(two.append(0, world.batch("b", Some((5, 1)))).await, 1, "a duplicate");
+    assert_eq!(two.append(0, world.batch("c", Some((5, 2)))).await, 2);
+    assert_eq!(two.read(0).await, ["a", "b", "c"]);
+    assert!(two.offsets(0).await.epoch > before);
+    assert!(one.try_offsets(0).await.is_err(), "the former owner tells no ends");
+    one.end().await;
+    two.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_goes_and_comes_back_whatever_is_checkpointed() {
+    for checkpoints in 0..8 {
+        let mut world = World::new(healthy()).await;
+        let (one, two) = (world.node(1).await, world.node(2).await);
+        one.append(0, world.batch("a", None)).await;
+        if checkpoints & 1 != 0 {
+            assert!(one.checkpoint().await);
+        }
+        world.assign(0, 2).await;
+        two.append(0, world.batch("b", None)).await;
+        if checkpoints & 2 != 0 {
+            assert!(two.checkpoint().await);
+        }
+        world.assign(0, 1).await;
+        one.append(0, world.batch("c", None)).await;
+        if checkpoints & 4 != 0 {
+            assert!(one.checkpoint().await);
+        }
+        assert_eq!(one.read(0).await, ["a", "b", "c"]);
+        // What it has twice adopted itself is found by its successor as well.
+        one.die().await;
+        let one = world.node(1).await;
+        assert_eq!(one.read(0).await, ["a", "b", "c"], "checkpoints {checkpoints:b}");
+        two.end().await;
+        one.end().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_whose_session_was_ended_opens_another() {
+    let world = World::new(healthy()).await;
+    let one = world.node(1).await;
+    one.append(0, world.batch("a", None)).await;
+    let first = one.role.present().unwrap().session();
+    // Another run of the same node ends the session before it.
+    let again = world.node(1).await;
+    assert_eq!(again.read(0).await, ["a"]);
+    again.die().await;
+    until("the fenced broker is back", async || {
+        drop(one.try_append(1, world.batch("x", None)).await);
+        one.role.present().filter(|broker| broker.session() != first)
+    })
+    .await;
+    assert_eq!(one.read(0).await, ["a"]);
+    one.append(0, world.batch("b", None)).await;
+    assert_eq!(one.read(0).await, ["a", "b"]);
+    one.end().await;
+}
+
+/// Metadata that can be cut off.
+fn metadata_behind(cut: &Arc<AtomicBool>, store: Arc<Memory>) -> Faulty {
+    let cut = Arc::clone(cut);
+    Faulty::new(store, move |_| cut.load(Ordering::Relaxed).then_some(Fault::Before))
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_its_lease_a_broker_proves_that_it_is_not_ended_or_tells_no_ends() {
+    let store = Arc::new(Memory::new());
+    let world = World::over(healthy(), store.clone()).await;
+    let cut = Arc::new(AtomicBool::new(false));
+    let one = world.node_with(1, Arc::new(metadata_behind(&cut, store))).await;
+    one.append(0, world.batch("a", None)).await;
+    cut.store(true, Ordering::Relaxed);
+    for _ in 0..60 {
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    assert_eq!(one.offsets(0).await.durable.0, 1, "nobody has ended it");
+    assert_eq!(one.append(0, world.batch("b", None)).await, 1, "and it goes on");
+    let again = world.node(1).await;
+    assert_eq!(again.append(0, world.batch("c", None)).await, 2);
+    assert!(one.try_offsets(0).await.is_err(), "its end was overtaken");
+    again.end().await;
+    one.die().await;
+}
+
+/// Does what chance says with three nodes.
+struct Story {
+    world: World,
+    chance: Seeded,
+    nodes: Vec<Option<Node>>,
+    owner: Vec<usize>,
+    values: Vec<Vec<String>>,
+}
+
+impl Story {
+    fn below(&self, n: usize) -> usize {
+        (self.chance.next_u64() % n as u64) as usize
+    }
+
+    async fn step(&mut self, step: usize) {
+        let partition = self.below(PARTITIONS as usize);
+        let owner = self.owner[partition];
+        match self.below(100) {
+            0..55 => {
+                let value = format!("{step}");
+                let sequence = self.values[partition].len() as i32;
+                let records = self.world.batch(&value, Some((partition as i64, sequence)));
+                let at = self.node(owner).append(partition as u32, records).await;
+                assert_eq!(at, self.values[partition].len() as i64, "step {step}");
+                self.values[partition].push(value);
+            }
+            55..75 => {
+                let to = self.below(self.nodes.len());
+                self.owner[partition] = to;
+                self.world.assign(partition as u32, to as u32 + 1).await;
+            }
+            75..85 => {
+                self.node(owner).checkpoint().await;
+            }
+            85..88 => {
+                self.nodes[owner].take().unwrap().die().await;
+                self.nodes[owner] = Some(self.world.node(owner as u32 + 1).await);
+            }
+            88..91 => {
+                self.nodes[owner].take().unwrap().end().await;
+                self.nodes[owner] = Some(self.world.node(owner as u32 + 1).await);
+            }
+            _ => {
+                let found = self.node(owner).read(partition as u32).await;
+                assert_eq!(found, self.values[partition], "step {step}, partition {partition}");
+            }
+        }
+    }
+
+    fn node(&self, node: usize) -> &Node {
+        self.nodes[node].as_ref().unwrap()
+    }
+}
+
+async fn tell(seed: u64, objects: FaultyObjects, steps: usize) {
+    let world = World::new(objects).await;
+    let mut nodes = Vec::new();
+    for number in 1..=3 {
+        nodes.push(Some(world.node(number).await));
+    }
+    let partitions = PARTITIONS as usize;
+    let (owner, values) = (vec![0; partitions], vec![Vec::new(); partitions]);
+    let mut story = Story { world, chance: Seeded::new(seed), nodes, owner, values };
+    for step in 0..steps {
+        story.step(step).await;
+    }
+    for partition in 0..partitions {
+        let found = story.node(story.owner[partition]).read(partition as u32).await;
+        assert_eq!(found, story.values[partition], "seed {seed}, partition {partition}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_moves_and_deaths() {
+    for seed in 0..30 {
+        tell(seed, healthy(), 120).await;
+    }
+}
+
+/// A store that fails, is slow, loses answers and lands creates late, as `seed` says.
+fn faulty(seed: u64) -> FaultyObjects {
+    let chance = Seeded::new(seed);
+    FaultyObjects::new(move |request: Request, _: &str| {
+        let some = Duration::from_millis(chance.next_u64() % 500);
+        match (request, chance.next_u64() % 100) {
+            (_, 0..10) => Fate::Slow(some),
+            (_, 10..13) => Fate::Fails,
+            (_, 13..16) => Fate::FailsAfter,
+            (Request::Put, 16..19) => Fate::Late(some),
+            (Request::Put, 19..21) => Fate::Twice(some),
+            (Request::Put, 21..23) => Fate::Conflicts,
+            (Request::Put, 23..24) => Fate::HangsAfter,
+            (Request::Get, 16..17) => Fate::Rots(chance.next_u64()),
+            (Request::Get, 19..21) => Fate::EndsEarly,
+            _ => Fate::Done,
+        }
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_moves_and_deaths_over_an_object_store_that_fails() {
+    for seed in 100..120 {
+        tell(seed, faulty(seed), 120).await;
+    }
+}

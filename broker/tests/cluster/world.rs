@@ -1,0 +1,254 @@
+//! Several brokers over one object store and one metadata store.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::time::{Instant, interval, timeout};
+use uuid::Uuid;
+use weir_broker::{
+    BrokerDeps, BrokerRole, BrokerSettings,
+    client::{
+        Acks, Append, AppendError, Appended, BrokerClient, Entries, Isolation, Offsets, Origin,
+        Read, ReadError,
+    },
+};
+use weir_ids::{
+    LeaderEpoch, NodeId, Offset, PartitionIndex, ProducerEpoch, ProducerId, Sequence, TopicId,
+    TopicPartition,
+};
+use weir_meta::{
+    Metadata,
+    model::{Assignment, Log, Record, Session, Topic, TopicState},
+    store::{Memory, MetaStore, Txn},
+    views::View,
+};
+use weir_protocol::records::{BatchBuilder, split};
+use weir_runtime::{Runtime, Seeded, SystemClock, Tasks};
+use weir_segment_store::{
+    Reader, Retry, RetrySettings, Store,
+    journal::{ObjectJournal, ObjectJournalSettings},
+    testing::FaultyObjects,
+};
+
+const CLUSTER: Uuid = Uuid::from_u128(1);
+const TOPIC: TopicId = TopicId(Uuid::from_u128(77));
+pub(crate) const PARTITIONS: u32 = 4;
+/// In simulated time.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+pub(crate) fn id(partition: u32) -> TopicPartition {
+    TopicPartition::new(TOPIC, PartitionIndex(partition))
+}
+
+/// What outlives brokers.
+pub(crate) struct World {
+    objects: FaultyObjects,
+    store: Arc<dyn MetaStore>,
+    pub(crate) runtime: Runtime,
+    nodes: Vec<NodeId>,
+}
+
+/// A node with a broker.
+pub(crate) struct Node {
+    pub(crate) role: Arc<BrokerRole>,
+    pub(crate) client: Arc<dyn BrokerClient>,
+    reader: Reader,
+    tasks: Tasks,
+}
+
+impl World {
+    /// A topic whose partitions all belong to node 1.
+    pub(crate) async fn new(objects: FaultyObjects) -> Self {
+        Self::over(objects, Arc::new(Memory::new())).await
+    }
+
+    /// The same, with its metadata in `store`.
+    pub(crate) async fn over(objects: FaultyObjects, store: Arc<dyn MetaStore>) -> Self {
+        let topic = Topic {
+            id: TOPIC,
+            partitions: PARTITIONS,
+            replication_factor: 1,
+            configs: BTreeMap::new(),
+            internal: false,
+            highest_epoch: LeaderEpoch::NONE,
+            state: TopicState::Live,
+        };
+        let nodes = vec![NodeId(1); PARTITIONS as usize];
+        let assignment = Assignment { nodes: nodes.clone() };
+        let mut txn = Txn::new()
+            .put(Topic::key("events"), topic.encode())
+            .put(Assignment::key(TOPIC), assignment.encode());
+        for partition in 0..PARTITIONS {
+            txn = txn.put(Log::key(id(partition)), Log::new(LeaderEpoch::NONE).encode());
+        }
+        store.txn(txn).await.unwrap();
+        let runtime = Runtime::new(SystemClock, Seeded::new(3));
+        Self { objects, store, runtime, nodes }
+    }
+
+    /// A node that is up.
+    pub(crate) async fn node(&self, number: u32) -> Node {
+        self.node_with(number, Arc::clone(&self.store)).await
+    }
+
+    /// A node whose way to the metadata is `store`.
+    pub(crate) async fn node_with(&self, number: u32, store: Arc<dyn MetaStore>) -> Node {
+        let runtime = self.runtime.clone();
+        let retry = Retry::new(runtime.clone(), RetrySettings::default());
+        let objects = Store::new(Arc::new(self.objects.clone()), None).retrying(retry);
+        let settings = ObjectJournalSettings::default();
+        let journal = ObjectJournal::new(objects.clone(), CLUSTER, runtime.clone(), settings);
+        let metadata = Metadata::new(store);
+        let tasks = Tasks::new();
+        let view = View::follow(metadata.clone(), &tasks).await.unwrap();
+        let deps = BrokerDeps {
+            cluster: CLUSTER,
+            node: NodeId(number),
+            runtime,
+            metadata,
+            store: objects.clone(),
+            journal: Arc::new(journal),
+            session: Session { node: NodeId(number), rpc: None, zone: None },
+        };
+        let settings = BrokerSettings { buffer_bytes: 1 << 20, shards: 2, sole: false };
+        let role = BrokerRole::start(deps, settings, view, &tasks).await.unwrap();
+        Node { client: role.client(), role, reader: Reader::new(objects, 1 << 20), tasks }
+    }
+
+    /// Gives a partition to a node.
+    pub(crate) async fn assign(&mut self, partition: u32, node: u32) {
+        self.nodes[partition as usize] = NodeId(node);
+        let assignment = Assignment { nodes: self.nodes.clone() };
+        self.store.txn(Txn::new().put(Assignment::key(TOPIC), assignment.encode())).await.unwrap();
+    }
+
+    /// A batch with this value.
+    pub(crate) fn batch(&self, value: &str, producer: Option<(i64, i32)>) -> Bytes {
+        let mut builder = BatchBuilder::new();
+        if let Some((id, sequence)) = producer {
+            builder = builder.producer(ProducerId(id), ProducerEpoch(0), Sequence(sequence));
+        }
+        builder.push(self.runtime.now(), None, Some(value.as_bytes()), &[]).unwrap();
+        builder.build().unwrap().into_batch().into_bytes()
+    }
+}
+
+impl Node {
+    pub(crate) async fn try_append(
+        &self,
+        partition: u32,
+        records: Bytes,
+    ) -> Result<Appended, AppendError> {
+        let append = Append {
+            partition: id(partition),
+            epoch: None,
+            records,
+            acks: Acks::Durable,
+            expected: None,
+            origin: Origin::Client,
+        };
+        self.client.append(vec![append]).await.pop().unwrap().await
+    }
+
+    /// Appends, once this node owns the partition.
+    pub(crate) async fn append(&self, partition: u32, records: Bytes) -> i64 {
+        let append = async || match self.try_append(partition, records.clone()).await {
+            Ok(appended) => Some(appended.base.0),
+            // The same batch again: an idempotent producer finds it if it is there.
+            Err(AppendError::NotOwner(_) | AppendError::Unclear(_)) => None,
+            Err(error) => panic!("{error}"),
+        };
+        until("the node owns the partition", append).await
+    }
+
+    /// The partition's offsets, once this node owns it.
+    pub(crate) async fn offsets(&self, partition: u32) -> Offsets {
+        until("the node tells offsets", async || self.try_offsets(partition).await.ok()).await
+    }
+
+    pub(crate) async fn try_offsets(&self, partition: u32) -> Result<Offsets, ReadError> {
+        self.client.offsets(vec![id(partition)]).await.pop().unwrap()
+    }
+
+    /// All values of a partition, once this node owns it.
+    pub(crate) async fn read(&self, partition: u32) -> Vec<String> {
+        until("the node reads", async || self.try_read(partition).await.ok()).await
+    }
+
+    async fn try_read(&self, partition: u32) -> Result<Vec<String>, ReadError> {
+        let mut values = Vec::new();
+        let mut offset = self.offsets(partition).await.log_start;
+        loop {
+            let read = Read {
+                partition: id(partition),
+                epoch: None,
+                offset,
+                max_bytes: 2_000,
+                isolation: Isolation::ReadUncommitted,
+            };
+            let outcome = self.client.read(vec![read]).await.pop().unwrap()?;
+            let bytes: Bytes = match outcome.entries {
+                Entries::None => return Ok(values),
+                Entries::Tail(pieces) => pieces.concat().into(),
+                Entries::Stored(references) => {
+                    let read = self.reader.read(&references[0], offset, 2_000).await;
+                    read.map_err(|error| ReadError::Storage(error.to_string()))?
+                }
+            };
+            offset = take_values(bytes, offset, &mut values);
+        }
+    }
+
+    /// Makes a checkpoint.
+    pub(crate) async fn checkpoint(&self) -> bool {
+        match self.role.present() {
+            Some(broker) => broker.checkpoint().await,
+            None => false,
+        }
+    }
+
+    /// Ends without order.
+    pub(crate) async fn die(self) {
+        self.tasks.shutdown().await.unwrap();
+    }
+
+    /// Ends in order.
+    pub(crate) async fn end(self) {
+        self.role.shutdown().await.unwrap();
+        self.tasks.shutdown().await.unwrap();
+    }
+}
+
+fn take_values(bytes: Bytes, from: Offset, values: &mut Vec<String>) -> Offset {
+    let mut next = from;
+    for batch in split(bytes) {
+        let batch = batch.unwrap().verify().unwrap();
+        for record in batch.records(1 << 20).unwrap() {
+            let record = record.unwrap();
+            if record.offset >= from {
+                assert_eq!(record.offset.0, values.len() as i64, "offsets are dense");
+                values.push(String::from_utf8(record.value.unwrap().to_vec()).unwrap());
+            }
+        }
+        next = batch.header().next_offset();
+    }
+    next
+}
+
+/// Asks again and again until there is an answer; paused time passes meanwhile.
+pub(crate) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let asking = async {
+        let mut ticks = interval(Duration::from_millis(20));
+        loop {
+            ticks.tick().await;
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+        }
+    };
+    let begun = Instant::now();
+    let Ok(answer) = timeout(PATIENCE, asking).await else {
+        panic!("{what}: not within {:?}", begun.elapsed());
+    };
+    answer
+}

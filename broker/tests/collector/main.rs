@@ -1,0 +1,198 @@
+//! The collector beside brokers that live and die: nothing that is referred to is deleted, and in the
+//! end nothing is left that is not.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod story;
+mod world;
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use weir_broker::collector::{
+    Collected, Collector, CollectorSettings, FloorError, RoundError, Skipped,
+    refuse_if_metadata_is_older,
+};
+use weir_ids::Slot;
+use weir_meta::{
+    Metadata,
+    model::Wal,
+    store::{Memory, Txn},
+};
+use weir_runtime::{Random, Seeded, Tasks};
+use weir_segment_store::{
+    ObjectName, Part,
+    journal::object::FORGOTTEN,
+    testing::{Fate, Request},
+};
+
+use story::Story;
+use world::{World, bounds, id, pass};
+
+fn fine(_: Request, _: &str) -> Fate {
+    Fate::Done
+}
+
+/// A store that fails, is slow, loses answers, lands creates late and lists stale, as `seed` says.
+fn troubles(seed: u64) -> impl Fn(Request, &str) -> Fate + Send + Sync + 'static {
+    let chance = Seeded::new(seed);
+    move |request, _| {
+        let some = Duration::from_millis(chance.next_u64() % 500);
+        match (request, chance.next_u64() % 100) {
+            (_, 0..10) => Fate::Slow(some),
+            (_, 10..13) => Fate::Fails,
+            (_, 13..16) => Fate::FailsAfter,
+            (Request::Put, 16..19) => Fate::Late(some * 60),
+            (Request::Put, 19..21) => Fate::Twice(some * 60),
+            (Request::Put, 21..23) => Fate::Conflicts,
+            (Request::List, 16..40) => Fate::Stale(some * 60),
+            _ => Fate::Done,
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_that_is_referred_to_is_deleted_and_nothing_else_stays() {
+    for seed in 0..4 {
+        let grace = Duration::from_secs(if seed % 2 == 0 { 0 } else { 30 });
+        let mut story = Story::begin(seed, troubles(seed), grace).await;
+        for _ in 0..200 {
+            story.step().await;
+        }
+        story.finish().await;
+    }
+}
+
+async fn rounds(collector: &mut Collector, count: usize) -> Collected {
+    let mut last = Collected::default();
+    for _ in 0..count {
+        last = collector.round().await.unwrap();
+    }
+    last
+}
+
+/// One life that has written something, checkpointed and trimmed it: slot 1 is not needed any more.
+async fn one_life(world: &World) -> world::Life {
+    let life = world.begin(1).await;
+    life.open((0..world::PARTITIONS).collect()).await;
+    life.append(0, world.batch(b"first")).await;
+    assert!(life.broker.checkpoint().await);
+    life
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delayed_create_is_swept_again() {
+    let world = World::new(fine).await;
+    let life = one_life(&world).await;
+    let name = ObjectName::WalSlot { session: life.session(), slot: Slot(1) };
+    assert!(world.objects().await.contains(&name), "its owner does not delete it");
+    let body = world.truth().get(name).await.unwrap();
+    let mut collector = world.collector(Duration::ZERO);
+    assert_eq!(collector.round().await.unwrap().waiting, 1, "no round deletes what it first finds");
+    assert_eq!(collector.round().await.unwrap().deleted, 1);
+    assert!(!world.objects().await.contains(&name));
+    world.truth().create(name, &[Part::Bytes(body)]).await.unwrap();
+    rounds(&mut collector, 2).await;
+    assert!(!world.objects().await.contains(&name));
+    assert_eq!(world.read(&life, 0).await, [b"first"]);
+    life.end().await;
+    world.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn grace_is_counted_from_the_round_that_found_it() {
+    let world = World::new(fine).await;
+    let life = one_life(&world).await;
+    let mut collector = world.collector(Duration::from_secs(60));
+    assert_eq!(rounds(&mut collector, 3).await.deleted, 0);
+    pass(Duration::from_secs(60)).await;
+    assert_eq!(collector.round().await.unwrap().deleted, 1);
+    life.end().await;
+    world.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_nobody_needs_is_forgotten_but_for_its_fence_and_marker() {
+    let world = World::new(fine).await;
+    let dead = one_life(&world).await.die().await;
+    let mut collector = world.collector(Duration::ZERO);
+    let skipped = collector.round().await;
+    assert!(
+        matches!(skipped, Err(RoundError::Skipped(Skipped::NotReported(session))) if session == dead),
+        "{skipped:?}"
+    );
+    world.condemn(dead).await;
+    let skipped = collector.round().await;
+    let nobody = RoundError::Skipped(Skipped::Unowned(id(0)));
+    assert_eq!(skipped.unwrap_err().to_string(), nobody.to_string());
+    let life = world.begin(2).await;
+    life.open((0..world::PARTITIONS).collect()).await;
+    assert!(life.broker.checkpoint().await);
+    rounds(&mut collector, 6).await;
+    assert_eq!(bounds(&world, dead).await, None);
+    let left = world.objects().await.into_iter().filter(|name| name.session() == dead);
+    let slots = left.filter_map(|name| match name {
+        ObjectName::WalSlot { slot, .. } => Some(slot),
+        ObjectName::Sorted { .. } => None,
+        other => panic!("{other} is left"),
+    });
+    assert_eq!(slots.collect::<Vec<_>>(), [Slot(0), Slot(2), FORGOTTEN]);
+    assert_eq!(world.read(&life, 0).await, [b"first"], "the sorted object is still referred to");
+    life.end().await;
+    world.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn metadata_from_a_backup_stops_collection_and_starts() {
+    let world = World::new(fine).await;
+    let life = one_life(&world).await;
+    let (journal, lost) = (world.journal(world.truth()), life.session());
+    refuse_if_metadata_is_older(&journal, &world.metadata).await.unwrap();
+    let older = Metadata::new(std::sync::Arc::new(Memory::new()));
+    let refused = refuse_if_metadata_is_older(&journal, &older).await;
+    assert!(matches!(&refused, Err(FloorError::Older(older)) if older.session == lost));
+    assert!(refused.unwrap_err().to_string().contains("weir recover"));
+
+    // It has gone on since, so that the revision alone tells nothing.
+    let objects = world.objects().await;
+    let forget = Txn::new().delete(Wal::key(lost));
+    world.metadata.store().txn(forget).await.unwrap();
+    for _ in 0..3 {
+        let round = world.collector(Duration::ZERO).round().await;
+        assert!(matches!(round, Err(RoundError::Older(_))), "{round:?}");
+    }
+    assert_eq!(world.objects().await, objects);
+    life.die().await;
+    world.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_elected_collector_works_by_itself() {
+    let world = World::new(fine).await;
+    let life = one_life(&world).await;
+    let name = ObjectName::WalSlot { session: life.session(), slot: Slot(1) };
+    let tasks = Tasks::new();
+    for _ in 0..2 {
+        Collector::start(world.collector_deps(), CollectorSettings::default(), &tasks);
+    }
+    let deadline = Instant::now() + Duration::from_secs(3_600);
+    while world.objects().await.contains(&name) {
+        assert!(Instant::now() < deadline, "it is never deleted");
+        pass(Duration::from_secs(10)).await;
+    }
+    tasks.shutdown().await.unwrap();
+    life.end().await;
+    world.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_deleted_by_hand_meanwhile_is_no_error() {
+    let world = World::new(fine).await;
+    let life = one_life(&world).await;
+    let mut collector = world.collector(Duration::ZERO);
+    collector.round().await.unwrap();
+    let name = ObjectName::WalSlot { session: life.session(), slot: Slot(1) };
+    world.truth().delete(name).await.unwrap();
+    assert_eq!(rounds(&mut collector, 2).await, Collected::default());
+    life.end().await;
+    world.shutdown().await;
+}

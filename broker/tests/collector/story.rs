@@ -1,0 +1,236 @@
+//! Does what chance says with two brokers and a collector.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use weir_broker::collector::Collector;
+use weir_ids::{SessionId, Slot};
+use weir_runtime::{Random, Seeded};
+use weir_segment_store::{
+    ObjectName,
+    journal::object::is_kept,
+    testing::{Fate, Request},
+};
+
+use crate::world::{Life, NODES, PARTITIONS, World, bounds, pass};
+
+pub(crate) struct Story {
+    chance: Seeded,
+    world: World,
+    /// By node.
+    lives: Vec<Life>,
+    /// Which node has which partition.
+    owners: Vec<usize>,
+    expected: Vec<Vec<Vec<u8>>>,
+    collector: Counted,
+    sessions: BTreeSet<SessionId>,
+    /// Those that were met when a session had been ended.
+    fences: BTreeSet<ObjectName>,
+}
+
+/// A collector, and what became of its rounds.
+struct Counted {
+    collector: Collector,
+    completed: usize,
+    deleted: usize,
+}
+
+impl Counted {
+    async fn round(&mut self) {
+        if let Ok(done) = self.collector.round().await {
+            self.completed += 1;
+            self.deleted += done.deleted;
+        }
+    }
+}
+
+impl Story {
+    pub(crate) async fn begin(
+        seed: u64,
+        fate: impl Fn(Request, &str) -> Fate + Send + Sync + 'static,
+        grace: Duration,
+    ) -> Self {
+        let world = World::new(fate).await;
+        let lives = vec![world.begin(1).await, world.begin(2).await];
+        let owners: Vec<usize> = (0..PARTITIONS).map(|p| (p % NODES) as usize).collect();
+        let collector = world.collector(grace);
+        let collector = Counted { collector, completed: 0, deleted: 0 };
+        let story = Self {
+            chance: Seeded::new(seed + 1_000),
+            world,
+            sessions: lives.iter().map(Life::session).collect(),
+            lives,
+            owners,
+            expected: vec![Vec::new(); PARTITIONS as usize],
+            collector,
+            fences: BTreeSet::new(),
+        };
+        for node in 0..NODES as usize {
+            story.lives[node].open(story.owned_by(node)).await;
+        }
+        story
+    }
+
+    fn below(&self, n: u64) -> usize {
+        (self.chance.next_u64() % n) as usize
+    }
+
+    fn owned_by(&self, node: usize) -> Vec<u32> {
+        (0..PARTITIONS).filter(|partition| self.owners[*partition as usize] == node).collect()
+    }
+
+    pub(crate) async fn step(&mut self) {
+        let node = self.below(u64::from(NODES));
+        match self.below(100) {
+            0..45 => self.append().await,
+            45..60 => drop(self.lives[node].broker.checkpoint().await),
+            60..64 => self.replace(node, false).await,
+            64..67 => self.replace(node, true).await,
+            67..69 => self.start_over().await,
+            69..75 => pass(Duration::from_secs(self.below(40) as u64)).await,
+            _ => self.round().await,
+        }
+    }
+
+    async fn append(&mut self) {
+        let partition = self.below(u64::from(PARTITIONS));
+        // A long run stays in its slot, a short one does not.
+        let bytes = if self.below(25) == 0 { 1_100_000 } else { 100 };
+        let mut value = format!("{partition}/{}/", self.expected[partition].len()).into_bytes();
+        value.resize(bytes, b'.');
+        let batch = self.world.batch(&value);
+        let base = self.lives[self.owners[partition]].append(partition as u32, batch).await;
+        assert_eq!(base as usize, self.expected[partition].len(), "offsets are dense");
+        self.expected[partition].push(value);
+    }
+
+    /// A broker's life ends, in order or not; another begins, and both nodes take partitions over.
+    async fn replace(&mut self, node: usize, in_order: bool) {
+        let next = self.world.begin(node as u32 + 1).await;
+        self.sessions.insert(next.session());
+        let life = std::mem::replace(&mut self.lives[node], next);
+        let session = if in_order { life.end().await } else { life.die().await };
+        if self.below(2) == 0 {
+            self.world.end(session).await;
+        } else {
+            // Now and then the collector does it first.
+            self.world.condemn(session).await;
+            self.collector.round().await;
+            self.world.end(session).await;
+        }
+        self.note_fence(session).await;
+        let free = self.owned_by(node);
+        for partition in &free {
+            self.owners[*partition as usize] = self.below(u64::from(NODES));
+        }
+        for node in 0..NODES as usize {
+            let mine = free.iter().copied().filter(|p| self.owners[*p as usize] == node).collect();
+            // Recovery and a round beside one another.
+            tokio::join!(self.lives[node].open(mine), self.collector.round());
+        }
+    }
+
+    async fn note_fence(&mut self, session: SessionId) {
+        let Some((_, Some(at))) = bounds(&self.world, session).await else { return };
+        let name = ObjectName::WalSlot { session, slot: at };
+        // One that ended in order has none.
+        if is_kept(&self.world.truth(), name).await == Ok(true) {
+            self.fences.insert(name);
+        }
+    }
+
+    /// Both begin again, and everything is read from the store.
+    async fn start_over(&mut self) {
+        for node in 0..NODES as usize {
+            self.replace(node, false).await;
+        }
+        for (partition, expected) in self.expected.iter().enumerate() {
+            let life = &self.lives[self.owners[partition]];
+            let found = self.world.read(life, partition as u32).await;
+            assert!(
+                found == *expected,
+                "partition {partition}: {} of {}",
+                found.len(),
+                expected.len()
+            );
+        }
+    }
+
+    async fn round(&mut self) {
+        if self.below(2) == 0 {
+            self.collector.round().await;
+        } else {
+            let node = self.below(u64::from(NODES));
+            tokio::join!(self.lives[node].broker.checkpoint(), self.collector.round());
+        }
+        self.check_references().await;
+    }
+
+    /// `no_reference_to_deleted`.
+    async fn check_references(&self) {
+        for life in &self.lives {
+            let names = life.report().await.names;
+            let objects = self.world.objects().await;
+            let read_from = |name: &&ObjectName| !matches!(name, ObjectName::Checkpoint { .. });
+            for name in names.iter().filter(read_from) {
+                assert!(objects.contains(name), "{:?} refers to {name}", life.session());
+            }
+        }
+        for partition in 0..PARTITIONS {
+            let life = &self.lives[self.owners[partition as usize]];
+            let found = self.world.read(life, partition).await;
+            assert!(found == self.expected[partition as usize], "partition {partition}");
+        }
+    }
+
+    /// All is well from now on: what is left in the end is what somebody refers to.
+    pub(crate) async fn finish(mut self) {
+        self.world.calm_down();
+        // What is on its way lands.
+        pass(Duration::from_secs(120)).await;
+        self.world.objects().await;
+        self.start_over().await;
+        for life in &self.lives {
+            assert!(life.broker.checkpoint().await);
+        }
+        for _ in 0..6 {
+            self.round().await;
+            pass(Duration::from_secs(60)).await;
+        }
+        let Counted { completed, deleted, .. } = self.collector;
+        assert!(completed > 10 && deleted > 10, "{deleted} deleted in {completed} rounds");
+        self.check_what_is_left().await;
+        for life in self.lives.drain(..) {
+            life.end().await;
+        }
+        self.world.shutdown().await;
+    }
+
+    async fn check_what_is_left(&self) {
+        let mut named = BTreeSet::new();
+        for life in &self.lives {
+            named.extend(life.report().await.names);
+        }
+        let live: BTreeSet<SessionId> = self.lives.iter().map(Life::session).collect();
+        let objects = self.world.objects().await;
+        assert!(!self.fences.is_empty() && self.fences.is_subset(&objects), "a fence is gone");
+        for session in &self.sessions {
+            let marker = ObjectName::WalSlot { session: *session, slot: Slot::OPEN };
+            assert!(objects.contains(&marker), "the open marker of {session} is gone");
+            if !live.contains(session) {
+                assert_eq!(bounds(&self.world, *session).await, None, "{session} is not forgotten");
+            }
+        }
+        for name in objects.difference(&named) {
+            match name {
+                ObjectName::WalSlot { session, slot } if live.contains(session) => {
+                    let (trim, _) = bounds(&self.world, *session).await.unwrap();
+                    assert!(*slot >= trim || *slot == Slot::OPEN, "{name} is left below {trim}");
+                }
+                ObjectName::WalSlot { .. } => {
+                    assert!(is_kept(&self.world.truth(), *name).await.unwrap(), "{name} is left");
+                }
+                _ => panic!("{name} is left, and nobody refers to it"),
+            }
+        }
+    }
+}
