@@ -11,6 +11,7 @@ mod command;
 mod fuzz;
 mod model;
 mod setup;
+mod sim;
 mod test;
 
 use std::process::ExitCode;
@@ -52,6 +53,8 @@ enum Task {
     },
     /// Explore the models of the protocols; with --planted, their planted bugs
     Model(accept::Passed),
+    /// Simulate whole clusters under faults, a seed each: --seeds N [--from SEED]
+    Sim(accept::Passed),
     /// Kill -9 the server under load, again and again, and judge what is read back
     Kill9(accept::Passed),
     /// A long acceptance run that prints figures; without a name, lists them
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Task::Ci => test::ci(),
         Task::Fuzz { seconds, targets } => fuzz::run(seconds, &targets),
         Task::Model(passed) => model::run(&passed),
+        Task::Sim(passed) => sim::run(&passed),
         Task::Kill9(passed) => accept::run(Some("kill9"), &passed),
         Task::Accept(passed) => accept::run(None, &passed),
         Task::BenchFirst(passed) => accept::run(Some("bench-first"), &passed),

@@ -107,6 +107,22 @@ const PLACES: &[Place] = &[
         may: &["weir-ids", "weir-meta", "weir-segment-store"],
         never: IO,
     },
+    Place {
+        // Plays the parts of the binary, the network and the stores around every role.
+        name: "weir-simulation",
+        may: &[
+            "weir-ids",
+            "weir-runtime",
+            "weir-protocol",
+            "weir-meta",
+            "weir-segment-store",
+            "weir-broker",
+            "weir-coordinator",
+            "weir-proxy",
+            "weir-history",
+        ],
+        never: &["redb", "axum"],
+    },
     Place { name: "xtask", may: &["weir-test-cache"], never: IO },
 ];
 

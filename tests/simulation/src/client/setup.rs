@@ -1,0 +1,44 @@
+//! Creating the topics, as an admin client does.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+use weir_protocol::{
+    ErrorCode,
+    messages::{CreateTopicsRequest, create_topics::CreatableTopic},
+};
+
+use super::{Shared, directory::Directory};
+
+const VERSION: i16 = 5;
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Creates all topics of the run, however often it takes.
+pub(crate) async fn create(shared: &Shared, client: u16) {
+    let directory = Directory::new(shared, client);
+    let mut missing: Vec<(&str, u32)> = shared.topics.all().collect();
+    while !missing.is_empty() {
+        let topics = missing.iter().map(|(name, partitions)| CreatableTopic {
+            name: (*name).into(),
+            num_partitions: *partitions as i32,
+            replication_factor: 1,
+            ..Default::default()
+        });
+        let request = CreateTopicsRequest {
+            topics: topics.collect(),
+            timeout_ms: 2000,
+            ..Default::default()
+        };
+        if let Ok(answer) = directory.ask(directory.any(), VERSION, &request).await {
+            let created = |name: &str| {
+                answer.topics.iter().any(|topic| {
+                    let done = topic.error_code == ErrorCode::NONE
+                        || topic.error_code == ErrorCode::TOPIC_ALREADY_EXISTS;
+                    done && &*topic.name == name
+                })
+            };
+            missing.retain(|(name, _)| !created(name));
+        }
+        sleep(PAUSE).await;
+    }
+}

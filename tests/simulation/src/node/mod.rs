@@ -1,0 +1,294 @@
+//! A node: its roles put together as the binary does it, over the stores and the network of the
+//! simulation.
+
+mod registration;
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context, Result, anyhow};
+use prometheus_client::registry::Registry;
+use uuid::Uuid;
+use weir_broker::{
+    BrokerDeps, BrokerRole, BrokerSettings,
+    client::{BrokerClient, Brokers},
+    collector::{Collector, CollectorDeps, CollectorSettings},
+};
+use weir_coordinator::{
+    BrokerLog, Cluster, Coordinator, CoordinatorClient, RoutedCoordinators, ViewedCluster,
+};
+use weir_ids::NodeId;
+use weir_meta::{
+    Metadata, ProducerIds,
+    controller::{Controller, LocalController, Settings as ControllerSettings},
+    model::{HostPort, Node as Shown, Role, Session},
+    store::Memory,
+    views::View,
+};
+use weir_proxy::{BoundProxy, ListenerConfig, ProxyConfig, ProxyDeps, Settings as ProxySettings};
+use weir_runtime::{Runtime, Seeded, Tasks};
+use weir_segment_store::{
+    Reader, Retry, RetrySettings, Store,
+    journal::{Journal, ObjectJournal, ObjectJournalSettings},
+    testing::FaultyObjects,
+};
+
+use crate::{
+    chance::derived,
+    clock::NodeClock,
+    net::{
+        Host, Links, Net, Place, broker::LinkedBrokers, controller::LinkedController,
+        coordinator::LinkedCoordinators, probe::LinkedProbe,
+    },
+    process::Spawner,
+    stores::{Mishaps, meta::RemoteMeta, objects::RemoteObjects},
+};
+
+/// The cluster's id and name.
+const CLUSTER: Uuid = Uuid::from_u128(0x51);
+const CLUSTER_NAME: &str = "simulated";
+/// Where every proxy listens, on its own host.
+const KAFKA_PORT: u16 = 9092;
+/// Room for records in a broker: small, so that checkpoints and evictions happen.
+const BUFFER_BYTES: u64 = 256 << 10;
+const INDEX_CACHE_BYTES: u64 = 1 << 20;
+/// How many partitions keep groups.
+const OFFSETS_PARTITIONS: u32 = 3;
+/// How often the collector goes round, and how long what nobody names stays.
+const COLLECTOR_PAUSE: Duration = Duration::from_secs(4);
+const COLLECTOR_GRACE: Duration = Duration::from_secs(10);
+
+/// Which roles a node has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Roles {
+    pub(crate) broker: bool,
+    pub(crate) coordinator: bool,
+    pub(crate) controller: bool,
+    pub(crate) proxy: bool,
+}
+
+/// What stays of a node through all its lives.
+pub(crate) struct Node {
+    pub(crate) id: NodeId,
+    pub(crate) roles: Roles,
+    pub(crate) seed: u64,
+    pub(crate) net: Net,
+    pub(crate) clock: NodeClock,
+    pub(crate) mishaps: Mishaps,
+    pub(crate) objects: FaultyObjects,
+    pub(crate) metadata: Memory,
+}
+
+/// What a life of a node works with.
+struct Life<'a> {
+    node: &'a Node,
+    host: &'a Host,
+    tasks: Tasks,
+    runtime: Runtime,
+    metadata: Metadata,
+    view: View,
+    store: Store,
+    links: Links,
+}
+
+impl Node {
+    /// Where clients find its proxy.
+    pub(crate) fn host_name(id: NodeId) -> String {
+        format!("node-{id}")
+    }
+
+    /// The node that clients mean by a host's name.
+    pub(crate) fn by_host_name(name: &str) -> Option<NodeId> {
+        name.strip_prefix("node-")?.parse().ok().map(NodeId)
+    }
+
+    /// The metadata as a new life of it sees them.
+    pub(crate) fn remote_metadata(&self) -> RemoteMeta {
+        let place = Place::Node(self.id);
+        RemoteMeta::new(&self.net, place, &self.metadata, self.mishaps.clone())
+    }
+
+    /// Lives until something fails that ends a process.
+    pub(crate) async fn live(&self, host: &Arc<Host>, metadata: RemoteMeta) -> Result<()> {
+        let process = &host.process;
+        let tasks = Tasks::with(Arc::new(Spawner(Arc::clone(process))));
+        let purpose = format!("life {} of node {}", process.life, self.id);
+        let seeded = Seeded::new(derived(self.seed, &purpose));
+        let runtime = Runtime::new(self.clock.clone(), seeded);
+        let metadata = Metadata::new(Arc::new(metadata));
+        metadata.join_cluster(CLUSTER_NAME, &CLUSTER.to_string()).await?;
+        let view = View::follow(metadata.clone(), &tasks).await?;
+        let place = Place::Node(self.id);
+        let mishaps = self.mishaps.clone();
+        let objects = RemoteObjects::new(self.seed, &self.net, place, &self.objects, mishaps);
+        let retry = Retry::new(runtime.clone(), RetrySettings::default());
+        let store = Store::new(Arc::new(objects), None).retrying(retry);
+        let links = Links::new(&self.net, process);
+        let life = Life { node: self, host, tasks, runtime, metadata, view, store, links };
+        life.start().await?;
+        life.tasks.stop().requested().await;
+        match life.tasks.shutdown().await {
+            Err(error) => Err(error.into()),
+            Ok(()) => Err(anyhow!("asked to stop")),
+        }
+    }
+}
+
+impl Life<'_> {
+    async fn start(&self) -> Result<()> {
+        let Self { node, host, tasks, metadata, view, .. } = self;
+        let Roles { broker, coordinator, controller, proxy } = node.roles;
+        let (own, journal) = match broker {
+            true => {
+                let (client, journal) = self.broker().await?;
+                (Some((node.id, client)), Some(journal))
+            }
+            false => (None, None),
+        };
+        registration::keep(metadata.clone(), node.id, shown(node), tasks).await?;
+        let own_controller = controller.then(|| (node.id, self.controller()));
+        let brokers = Arc::new(LinkedBrokers::new(self.links.clone(), view.clone(), own));
+        if let Some(journal) = journal {
+            self.collector(journal, Arc::clone(&brokers) as Arc<dyn Brokers>);
+        }
+        let linked = LinkedController::new(self.links.clone(), view.clone(), own_controller);
+        let controller: Arc<dyn Controller> = Arc::new(linked);
+        let reader = Reader::new(self.store.clone(), INDEX_CACHE_BYTES);
+        let seen: Arc<dyn Cluster> = Arc::new(ViewedCluster::new(
+            node.id,
+            view.clone(),
+            controller.clone(),
+            brokers.clone(),
+        ));
+        let own_coordinator = coordinator.then(|| {
+            let reader = Arc::new(BrokerLog::new(Arc::clone(&seen), reader.clone()));
+            let settings = coordinator_settings();
+            let started = Coordinator::start(
+                self.runtime.clone(),
+                tasks,
+                settings,
+                Arc::clone(&seen),
+                reader,
+            );
+            let client: Arc<dyn CoordinatorClient> = Arc::new(started);
+            host.offer(|services| services.coordinator = Some(Arc::clone(&client)));
+            (node.id, client)
+        });
+        if proxy {
+            let linked = Arc::new(LinkedCoordinators::new(self.links.clone(), own_coordinator));
+            let coordinators = RoutedCoordinators::new(view.clone(), Arc::clone(&seen), linked);
+            let deps = ProxyDeps {
+                tasks: tasks.clone(),
+                view: view.clone(),
+                brokers,
+                coordinators: Arc::new(coordinators),
+                controller,
+                reader,
+                producer_ids: ProducerIds::new(metadata.clone(), tasks.clone()),
+            };
+            let bound = BoundProxy::unbound(proxy_config(node.id))?;
+            let served = Arc::new(bound.serve(deps, &mut Registry::default()));
+            host.offer(|services| services.proxy = Some(served));
+        }
+        Ok(())
+    }
+
+    /// Starts the broker, which opens its partitions in the background.
+    async fn broker(&self) -> Result<(Arc<dyn BrokerClient>, Arc<dyn Journal>)> {
+        let Self { node, host, tasks, runtime, metadata, view, store, .. } = self;
+        let settings = ObjectJournalSettings::default();
+        let journal = ObjectJournal::new(store.clone(), CLUSTER, runtime.clone(), settings);
+        let journal: Arc<dyn Journal> = Arc::new(journal);
+        let rpc = Some(Node::host_name(node.id));
+        let deps = BrokerDeps {
+            cluster: CLUSTER,
+            node: node.id,
+            runtime: runtime.clone(),
+            metadata: metadata.clone(),
+            store: store.clone(),
+            journal: Arc::clone(&journal),
+            session: Session { node: node.id, rpc, zone: None },
+        };
+        let settings = BrokerSettings { buffer_bytes: BUFFER_BYTES, shards: 2, sole: false };
+        let role = BrokerRole::start(deps, settings, view.clone(), tasks).await;
+        let role = role.context("the broker")?;
+        let client = role.client();
+        host.offer(|services| {
+            services.broker = Some(Arc::clone(&client));
+            services.role = Some(role);
+        });
+        Ok((client, journal))
+    }
+
+    fn collector(&self, journal: Arc<dyn Journal>, brokers: Arc<dyn Brokers>) {
+        let deps = CollectorDeps {
+            node: self.node.id,
+            metadata: self.metadata.clone(),
+            store: self.store.clone(),
+            journal,
+            view: self.view.clone(),
+            brokers,
+        };
+        let settings = CollectorSettings {
+            interval: COLLECTOR_PAUSE,
+            grace: COLLECTOR_GRACE,
+            ..CollectorSettings::default()
+        };
+        Collector::start(deps, settings, &self.tasks);
+    }
+
+    fn controller(&self) -> Arc<dyn Controller> {
+        let settings = ControllerSettings::default();
+        let (metadata, view, runtime) =
+            (self.metadata.clone(), self.view.clone(), self.runtime.clone());
+        let node = self.node.id;
+        let probe = Arc::new(LinkedProbe(self.links.clone()));
+        let tasks = &self.tasks;
+        let started = LocalController::start(metadata, view, runtime, node, settings, probe, tasks);
+        let controller: Arc<dyn Controller> = Arc::new(started);
+        self.host.offer(|services| services.controller = Some(Arc::clone(&controller)));
+        controller
+    }
+}
+
+fn shown(node: &Node) -> Shown {
+    let Roles { broker, coordinator, controller, proxy } = node.roles;
+    let roles = [
+        (broker, Role::Broker),
+        (coordinator, Role::Coordinator),
+        (controller, Role::Controller),
+        (proxy, Role::Proxy),
+    ];
+    let host = Node::host_name(node.id);
+    Shown {
+        roles: roles.into_iter().filter(|(has, _)| *has).map(|(_, role)| role).collect(),
+        kafka: proxy.then(|| HostPort { host: host.clone(), port: KAFKA_PORT }),
+        rpc: Some(host),
+        http: None,
+        zone: None,
+    }
+}
+
+fn coordinator_settings() -> weir_coordinator::Settings {
+    weir_coordinator::Settings {
+        initial_rebalance_delay: Duration::from_millis(500),
+        session_timeout_min: Duration::from_secs(1),
+        offsets_topic_partitions: OFFSETS_PARTITIONS,
+        ..weir_coordinator::Settings::default()
+    }
+}
+
+fn proxy_config(node: NodeId) -> ProxyConfig {
+    let advertise = Some((Node::host_name(node), KAFKA_PORT));
+    let listener = ListenerConfig {
+        name: "kafka".to_owned(),
+        listen: String::new(),
+        advertise,
+        zone: String::new(),
+    };
+    ProxyConfig {
+        node,
+        cluster_id: CLUSTER.to_string(),
+        listeners: vec![listener],
+        settings: ProxySettings { auto_create_topics: false, ..ProxySettings::default() },
+    }
+}
