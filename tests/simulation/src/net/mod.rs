@@ -98,6 +98,13 @@ impl Host {
         self.services.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Offers nothing any more.
+    fn withdraw(&self) {
+        let services =
+            std::mem::take(&mut *self.services.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(services);
+    }
+
     /// Offers more.
     pub(crate) fn offer(&self, change: impl FnOnce(&mut Services)) {
         change(&mut self.services.lock().unwrap_or_else(PoisonError::into_inner));
@@ -220,7 +227,16 @@ impl Net {
 
     /// A node lives, again.
     pub(crate) fn arrive(&self, host: Arc<Host>) {
-        self.lock().hosts.insert(host.process.node, host);
+        let before = self.lock().hosts.insert(host.process.node, host);
+        if let Some(before) = before {
+            before.withdraw();
+        }
+    }
+
+    /// Forgets all nodes: what they offer holds ways to one another, and would stay for ever.
+    pub(crate) fn end(&self) {
+        let hosts = std::mem::take(&mut self.lock().hosts);
+        hosts.values().for_each(|host| host.withdraw());
     }
 
     /// The last process of a node, dead or alive.

@@ -109,6 +109,7 @@ async fn story(seed: u64, options: &Options, trace: Trace) -> Outcome {
     outcome.ownership_changes = faults::ownership_changes(&world).await;
     outcome.lives = world.fleet.lives();
     world.fleet.end();
+    world.net.end();
     let outrages = shared.outrages.lock().unwrap_or_else(PoisonError::into_inner).clone();
     outcome.failures.extend(outrages.into_iter().map(Failure::Outrage));
     outcome.failures.extend(panics::taken().into_iter().map(Failure::Panic));
