@@ -17,13 +17,22 @@ impl Deadline {
         Self(Box::pin(sleep_until(first)))
     }
 
-    /// Runs `work` until it is done, or gives `None` when `due` has passed before.
-    pub(super) async fn race<F: Future>(&mut self, due: Instant, work: F) -> Option<F::Output> {
-        let mut work = std::pin::pin!(work);
+    /// Runs `work` until it is done, or gives `None` when it is `due` before. Work that is done at once
+    /// has no need of the time.
+    pub(super) async fn race<F: Future>(
+        &mut self,
+        due: impl FnOnce() -> Instant,
+        work: F,
+    ) -> Option<F::Output> {
+        let (mut work, mut asked, mut known) = (std::pin::pin!(work), Some(due), None);
         std::future::poll_fn(|cx| {
             if let Poll::Ready(output) = work.as_mut().poll(cx) {
                 return Poll::Ready(Some(output));
             }
+            if let Some(due) = asked.take() {
+                known = Some(due());
+            }
+            let Some(due) = known else { return Poll::Pending };
             if due < self.0.deadline() {
                 self.0.as_mut().reset(due);
             }
@@ -53,7 +62,7 @@ mod tests {
         let mut deadline = Deadline::new(start + Duration::from_secs(60));
         for seconds in [5, 70, 71, 400] {
             let due = start + Duration::from_secs(seconds);
-            assert_eq!(deadline.race(due, pending::<()>()).await, None);
+            assert_eq!(deadline.race(|| due, pending::<()>()).await, None);
             assert_eq!(start.elapsed().as_secs(), seconds);
         }
     }
@@ -66,6 +75,6 @@ mod tests {
             sleep(Duration::from_secs(1)).await;
             7
         };
-        assert_eq!(deadline.race(due, work).await, Some(7));
+        assert_eq!(deadline.race(|| due, work).await, Some(7));
     }
 }

@@ -149,9 +149,10 @@ impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
         }
         let mut pace = Pace::begin(self.settings, self.first_due);
         while self.ahead.len() < SIZE_BYTES {
-            let (arrived, due) = (self.ahead.len(), pace.due(self.ahead.len()));
+            let arrived = self.ahead.len();
             let more = read_ahead(&mut self.io, &mut self.ahead);
-            pace.judge(self.timer.race(due, more).await, arrived, SIZE_BYTES)?;
+            let read = self.timer.race(|| pace.due(arrived), more).await;
+            pace.judge(read, arrived, SIZE_BYTES)?;
         }
         let mut size = [0; SIZE_BYTES];
         size.copy_from_slice(&self.ahead[..SIZE_BYTES]);
@@ -174,7 +175,8 @@ impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
     async fn begin(&mut self) -> Result<(), Error> {
         loop {
             let idle = self.settings.connection_idle;
-            let due = self.first_due.unwrap_or_else(|| Instant::now() + idle);
+            let first_due = self.first_due;
+            let due = || first_due.unwrap_or_else(|| Instant::now() + idle);
             match self.timer.race(due, read_ahead(&mut self.io, &mut self.ahead)).await {
                 Some(Ok(0)) => return Err(Error::Closed),
                 Some(Ok(_)) => return Ok(()),
@@ -227,13 +229,14 @@ impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
         body: &mut Vec<u8>,
         until: usize,
         size: usize,
-        pace: &Pace,
+        pace: &mut Pace,
     ) -> Result<(), Error> {
         while body.len() < until {
             let arrived = body.len();
             let mut room = (&mut *body).limit(until - arrived);
             let more = self.io.read_buf(&mut room);
-            pace.judge(self.timer.race(pace.due(arrived), more).await, arrived, size)?;
+            let read = self.timer.race(|| pace.due(arrived), more).await;
+            pace.judge(read, arrived, size)?;
         }
         Ok(())
     }
@@ -251,9 +254,9 @@ async fn read_ahead(io: &mut (impl AsyncRead + Unpin), ahead: &mut Vec<u8>) -> i
     .await
 }
 
-/// How fast a frame must arrive.
+/// How fast a frame must arrive. The clock starts when the first of it that is not there is waited for.
 struct Pace {
-    began: Instant,
+    began: Option<Instant>,
     grace: Duration,
     bytes_per_second: usize,
     /// A first request must be there by then, however fast it arrives.
@@ -263,13 +266,13 @@ struct Pace {
 impl Pace {
     fn begin(settings: &Settings, latest: Option<Instant>) -> Self {
         let bytes_per_second = settings.frame_bytes_per_second.max(1);
-        Self { began: Instant::now(), grace: settings.frame_grace, bytes_per_second, latest }
+        Self { began: None, grace: settings.frame_grace, bytes_per_second, latest }
     }
 
     /// When the next bytes must be there if `arrived` have come.
-    fn due(&self, arrived: usize) -> Instant {
+    fn due(&mut self, arrived: usize) -> Instant {
         let earned = Duration::from_secs_f64(arrived as f64 / self.bytes_per_second as f64);
-        let due = self.began + self.grace + earned;
+        let due = *self.began.get_or_insert_with(Instant::now) + self.grace + earned;
         self.latest.map_or(due, |latest| due.min(latest))
     }
 
@@ -284,16 +287,25 @@ impl Pace {
             Some(Ok(0)) => Err(Error::Cut { arrived }),
             Some(Ok(_)) => Ok(()),
             Some(Err(error)) => Err(error.into()),
-            None => Err(Error::Slow { arrived, size, waited: self.began.elapsed() }),
+            None => {
+                let waited = self.began.map_or(Duration::ZERO, |began| began.elapsed());
+                Err(Error::Slow { arrived, size, waited })
+            }
         }
     }
 
     /// Waits for `work` without holding the wait against the client.
     async fn pausing<F: Future>(&mut self, work: F) -> F::Output {
+        let mut work = std::pin::pin!(work);
+        if let Poll::Ready(output) = futures::poll!(&mut work) {
+            return output;
+        }
         let from = Instant::now();
         let output = work.await;
-        self.began += from.elapsed();
-        self.latest = self.latest.map(|latest| latest + from.elapsed());
+        let waited = from.elapsed();
+        for time in [&mut self.began, &mut self.latest].into_iter().flatten() {
+            *time += waited;
+        }
         output
     }
 }

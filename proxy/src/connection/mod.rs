@@ -12,6 +12,7 @@
 
 mod deadline;
 mod frame;
+mod queue;
 mod reply;
 mod writer;
 
@@ -27,7 +28,6 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::mpsc,
     time::sleep,
 };
 use weir_runtime::Stop;
@@ -36,8 +36,11 @@ pub(crate) use frame::{Frame, FrameMemory};
 pub(crate) use reply::{PendingReply, Reply, Response};
 
 use crate::{
-    budget::ByteBudget, connection::frame::FrameReader, connection::writer::AnswerWriter,
-    listener::Endpoint, metrics::Metrics, settings::Settings,
+    budget::ByteBudget,
+    connection::{frame::FrameReader, queue::Queue, writer::AnswerWriter},
+    listener::Endpoint,
+    metrics::Metrics,
+    settings::Settings,
 };
 
 /// Who is at the other end.
@@ -108,7 +111,7 @@ pub(crate) async fn serve<S: Service>(
 ) -> End {
     let Shared { settings, frame_memory, response_memory, metrics } = shared;
     let unanswered = AtomicUsize::new(0);
-    let (queue, mut queued) = mpsc::channel(settings.pipeline_requests_max);
+    let queue = Queue::new(settings.pipeline_requests_max);
     let mut frames = FrameReader::new(read, frame_memory, settings, &unanswered);
     let mut writer = AnswerWriter::new(write, settings, response_memory, metrics, &unanswered);
 
@@ -125,14 +128,10 @@ pub(crate) async fn serve<S: Service>(
             };
             metrics.bytes_in.inc_by(frame.bytes.len() as u64 + 4);
             unanswered.fetch_add(1, Ordering::Relaxed);
-            let pending = service.begin(&peer, frame).await;
-            if queue.send(pending).await.is_err() {
-                // The writing half has ended and says why.
-                std::future::pending::<()>().await;
-            }
+            queue.push(service.begin(&peer, frame).await).await;
         }
     };
-    let mut writing = pin!(writer.run(&mut queued));
+    let mut writing = pin!(writer.run(&queue));
     let mut too_late = pin!(async {
         stop.requested().await;
         sleep(settings.drain).await;
@@ -141,8 +140,9 @@ pub(crate) async fn serve<S: Service>(
         let mut reading = pin!(reading);
         tokio::select! {
             biased;
-            written = &mut writing => return written.map_or_else(End::from, |()| End::Drained),
+            // The reading half first: see `queue`.
             end = &mut reading => end,
+            written = &mut writing => return written.map_or_else(End::from, |()| End::Drained),
             // The reading half may be held up by a broker that takes nothing.
             () = &mut too_late => return End::DrainTimedOut,
         }
@@ -150,7 +150,7 @@ pub(crate) async fn serve<S: Service>(
     if !matches!(end, End::Drained) {
         return end;
     }
-    drop(queue);
+    queue.end();
     tokio::select! {
         biased;
         written = writing => written.map_or_else(End::from, |()| End::Drained),

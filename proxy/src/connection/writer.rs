@@ -14,11 +14,12 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use tokio::{io::AsyncWrite, sync::mpsc, time::Instant};
+use tokio::{io::AsyncWrite, time::Instant};
 
 use super::{
     deadline::Deadline,
-    reply::{PendingReply, Reply, Response},
+    queue::Queue,
+    reply::{Reply, Response},
 };
 use crate::{
     budget::{ByteBudget, Reservation},
@@ -69,11 +70,8 @@ impl<'a, W: AsyncWrite + Unpin> AnswerWriter<'a, W> {
     }
 
     /// Writes what the requests in `queue` come to, one after the other, until the queue ends.
-    pub(super) async fn run(
-        &mut self,
-        queue: &mut mpsc::Receiver<PendingReply>,
-    ) -> Result<(), Error> {
-        let mut next = queue.recv().await;
+    pub(super) async fn run(&mut self, queue: &Queue) -> Result<(), Error> {
+        let mut next = queue.pop().await;
         while let Some(mut pending) = next.take() {
             let ready = futures::poll!(&mut pending);
             match ready {
@@ -85,15 +83,15 @@ impl<'a, W: AsyncWrite + Unpin> AnswerWriter<'a, W> {
                     self.take(reply).await?;
                 }
             }
-            next = match queue.try_recv() {
-                Ok(pending) if self.out.bytes < GATHERED_BYTES => Some(pending),
-                Ok(pending) => {
+            next = match queue.try_pop() {
+                Some(pending) if self.out.bytes < GATHERED_BYTES => Some(pending),
+                Some(pending) => {
                     self.flush().await?;
                     Some(pending)
                 }
-                Err(_) => {
+                None => {
                     self.flush().await?;
-                    queue.recv().await
+                    queue.pop().await
                 }
             };
         }
@@ -115,16 +113,24 @@ impl<'a, W: AsyncWrite + Unpin> AnswerWriter<'a, W> {
     }
 
     async fn flush(&mut self) -> Result<(), Error> {
-        let mut moved = Instant::now();
+        // Since when nothing is taken.
+        let mut stalled = None;
         while self.out.bytes > 0 {
-            let due = Instant::now() + self.settings.write_stall;
+            let due = || {
+                let now = Instant::now();
+                stalled.get_or_insert(now);
+                now + self.settings.write_stall
+            };
             match self.timer.race(due, self.out.write_some(&mut self.io)).await {
                 Some(written) => {
                     self.metrics.bytes_out.inc_by(written? as u64);
-                    moved = Instant::now();
+                    stalled = None;
                 }
                 None if self.memory.is_contended() => return Err(Error::Stalled(self.out.bytes)),
-                None if moved.elapsed() >= self.settings.connection_idle => {
+                None if stalled.is_some_and(|since| {
+                    since.elapsed() >= self.settings.connection_idle
+                }) =>
+                {
                     return Err(Error::Stalled(self.out.bytes));
                 }
                 None => {}
@@ -203,6 +209,7 @@ mod tests {
     use weir_protocol::codec::Parts;
 
     use super::*;
+    use crate::connection::reply::PendingReply;
 
     struct Fixture {
         settings: Settings,
@@ -240,19 +247,19 @@ mod tests {
     async fn answers_keep_the_order_of_requests() {
         let fixture = Fixture::new();
         let (mut client, server) = duplex(1024);
-        let (ask, mut queue) = mpsc::channel(8);
+        let queue = Queue::new(8);
         let (slow, slowly) = tokio::sync::oneshot::channel::<()>();
         let late = async move {
             let _ = slowly.await;
             Reply::Send(parts([Bytes::from_static(b"two,")]).into())
         };
-        ask.try_send(answer(b"one,")).unwrap();
-        ask.try_send(late.boxed()).unwrap();
-        ask.try_send(ready(Reply::Silence).boxed()).unwrap();
-        ask.try_send(answer(b"three")).unwrap();
-        drop(ask);
+        queue.push(answer(b"one,")).await;
+        queue.push(late.boxed()).await;
+        queue.push(ready(Reply::Silence).boxed()).await;
+        queue.push(answer(b"three")).await;
+        queue.end();
         let mut writer = fixture.writer(server);
-        let mut running = Box::pin(writer.run(&mut queue));
+        let mut running = Box::pin(writer.run(&queue));
         assert!(running.as_mut().now_or_never().is_none());
         let mut early = [0; 4];
         client.read_exact(&mut early).await.unwrap();
@@ -270,16 +277,16 @@ mod tests {
     async fn many_pieces_go_out_whole_and_memory_comes_back() {
         let fixture = Fixture::new();
         let (mut client, server) = duplex(777);
-        let (ask, mut queue) = mpsc::channel(1);
+        let queue = Queue::new(1);
         let pieces: Vec<Bytes> = (0..2000_u32).map(|i| Bytes::from(vec![i as u8; 37])).collect();
         let memory = fixture.memory.try_reserve(2000 * 37).unwrap();
         let sent = pieces.concat();
-        ask.try_send(ready(Reply::Send(Response { parts: parts(pieces), memory })).boxed())
-            .unwrap();
-        drop(ask);
+        let response = Response { parts: parts(pieces), memory };
+        queue.push(ready(Reply::Send(response)).boxed()).await;
+        queue.end();
         let mut writer = fixture.writer(server);
         let mut read = vec![0; sent.len()];
-        let (written, _) = tokio::join!(writer.run(&mut queue), client.read_exact(&mut read));
+        let (written, _) = tokio::join!(writer.run(&queue), client.read_exact(&mut read));
         written.unwrap();
         assert_eq!(read, sent);
         assert_eq!(fixture.memory.free_bytes(), 1 << 20);
@@ -290,12 +297,12 @@ mod tests {
     async fn closing_lets_earlier_answers_out() {
         let fixture = Fixture::new();
         let (mut client, server) = duplex(1024);
-        let (ask, mut queue) = mpsc::channel(8);
-        ask.try_send(answer(b"kept")).unwrap();
-        ask.try_send(ready(Reply::Close("broken".into())).boxed()).unwrap();
-        ask.try_send(answer(b"lost")).unwrap();
+        let queue = Queue::new(8);
+        queue.push(answer(b"kept")).await;
+        queue.push(ready(Reply::Close("broken".into())).boxed()).await;
+        queue.push(answer(b"lost")).await;
         let mut writer = fixture.writer(server);
-        let error = writer.run(&mut queue).await.unwrap_err();
+        let error = writer.run(&queue).await.unwrap_err();
         assert_eq!(error.to_string(), "broken");
         drop(writer);
         let mut read = String::new();
@@ -308,8 +315,8 @@ mod tests {
         for (contended, seconds) in [(true, 30), (false, 600)] {
             let fixture = Fixture::new();
             let (_client, server) = duplex(16);
-            let (ask, mut queue) = mpsc::channel(1);
-            ask.try_send(answer(&[7; 100])).unwrap();
+            let queue = Queue::new(1);
+            queue.push(answer(&[7; 100])).await;
             let all = fixture.memory.reserve(usize::MAX).await;
             let mut waiting = Box::pin(fixture.memory.reserve(1));
             if contended {
@@ -317,7 +324,7 @@ mod tests {
             }
             let began = Instant::now();
             let mut writer = fixture.writer(server);
-            let error = writer.run(&mut queue).await.unwrap_err();
+            let error = writer.run(&queue).await.unwrap_err();
             assert!(matches!(error, Error::Stalled(84)), "{error}");
             assert_eq!(began.elapsed(), Duration::from_secs(seconds));
             drop(all);
