@@ -34,7 +34,7 @@ pub struct Burst {
 /// What a run came to.
 #[derive(Debug)]
 pub struct Report {
-    wanted: u64,
+    sent: u64,
     written: usize,
     bytes: u64,
     took: Duration,
@@ -48,10 +48,10 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} of {} records ({}) acknowledged in {:.1?}, {} read meanwhile, none lost; memory {} \
+            "{} of {} records sent ({}) acknowledged in {:.1?}, {} read meanwhile, none lost; memory {} \
              before, {} at most",
             self.written,
-            self.wanted,
+            self.sent,
             mib(self.bytes),
             self.took,
             self.read_meanwhile,
@@ -78,6 +78,7 @@ impl Burst {
             Ok::<_, anyhow::Error>((writer?, slow.join().expect("no thread panics")?))
         })?;
         let took = watch.elapsed();
+        let sent = writer.sent();
         let (known, acknowledged) = writer.into_history();
         let (written, read_meanwhile) = (acknowledged.len(), polled.len());
         let recorder = Recorder::new();
@@ -95,8 +96,7 @@ impl Burst {
         ensure!(verdict.is_clean(), "after a burst:\n{verdict}");
         let peak_bytes = server.usage()?.peak_rss_bytes;
         let bytes = (written * self.value_bytes) as u64;
-        let wanted = due(self.read_a_second * self.times, self.time);
-        Ok(Report { wanted, written, bytes, took, read_meanwhile, before_bytes, peak_bytes })
+        Ok(Report { sent, written, bytes, took, read_meanwhile, before_bytes, peak_bytes })
     }
 
     fn write(&self, server: &Server) -> Result<Writer> {
