@@ -49,7 +49,8 @@
 //!   contradicted anything that others saw.
 //! - `read_uncommitted` consumers see aborted records, and aborted records stay where they were
 //!   acknowledged.
-//! - A committed offset goes back when somebody sends a lower one than holds.
+//! - A committed offset goes back when somebody sends a lower one than holds, and when one that was sent
+//!   without an answer arrives late: nothing tells it from the others of its generation.
 //! - Old owners may lag: what other clients saw acknowledged binds an answer about the latest offset
 //!   only if [`History::ends_bind_all`] says so, and a new leader epoch starts anew.
 //!

@@ -37,6 +37,8 @@ struct Offset {
     back_to: Option<i64>,
     /// All that was sent, and with which transaction; those sent alone count first.
     sent: HashMap<i64, Option<Transaction>>,
+    /// Sent alone, and how often without an answer: each of those may still be on its way.
+    on_their_way: HashMap<i64, u32>,
 }
 
 impl Offset {
@@ -44,6 +46,9 @@ impl Offset {
         let before = self.sent.entry(offset).or_insert(transaction);
         if before.is_some() {
             *before = transaction;
+        }
+        if transaction.is_none() {
+            *self.on_their_way.entry(offset).or_default() += 1;
         }
         if self.last.replace(offset).is_some_and(|last| offset < last) {
             self.back_to = Some(offset);
@@ -55,7 +60,32 @@ impl Offset {
 
     fn acked(&mut self, offset: i64, by: Source) {
         self.back_to = self.back_to.filter(|back_to| *back_to != offset);
+        self.arrives(offset);
         self.known(offset, by);
+    }
+
+    /// Whether something that was sent without an answer accounts for this offset.
+    fn arrives(&mut self, offset: i64) -> bool {
+        let Some(copies) = self.on_their_way.get_mut(&offset).filter(|copies| **copies > 0) else {
+            return false;
+        };
+        *copies -= 1;
+        true
+    }
+
+    /// What is above `now` although it was known, unless a commit has arrived late.
+    fn lost(
+        &mut self,
+        now: i64,
+        bound: Option<(i64, Source)>,
+        by: Source,
+    ) -> Option<(i64, Source)> {
+        let lost = bound.filter(|(was, _)| now < *was)?;
+        if self.arrives(now) {
+            self.floor.set(now, by);
+            return None;
+        }
+        Some(lost)
     }
 
     /// The offset was this. What is meant to go back may take over at any time.
@@ -91,7 +121,8 @@ impl Groups<'_> {
 
     fn read(&mut self, group: Group, now: Place, asked: Order, by: Source, verdict: &mut Verdict) {
         let offset = self.at(group, now);
-        if let Some((was, known)) = offset.floor.since(asked).filter(|(was, _)| now.offset < *was) {
+        let bound = offset.floor.since(asked);
+        if let Some((was, known)) = offset.lost(now.offset, bound, by) {
             verdict.add(Violation::OffsetWentBack { group, now, by, was, known });
         }
         if now.offset >= 0 {
@@ -131,8 +162,9 @@ impl Groups<'_> {
         }
         let by = Source::End;
         for (group, now) in end.offsets.iter().copied() {
-            let floor = self.at(group, now).floor.now();
-            if let Some((was, known)) = floor.filter(|(was, _)| now.offset < *was) {
+            let offset = self.at(group, now);
+            let bound = offset.floor.now();
+            if let Some((was, known)) = offset.lost(now.offset, bound, by) {
                 verdict.add(Violation::OffsetWentBack { group, now, by, was, known });
             }
             if now.offset >= 0 {

@@ -28,6 +28,21 @@ fn an_unclear_commit_may_hold_or_not_but_once_seen_it_stays() {
 }
 
 #[test]
+fn a_commit_without_an_answer_may_arrive_late_and_once() {
+    let tell = |reads: &[i64]| {
+        let mut story = story(|it| it.sends_offset(5).commits_offset(7).commits_offset(9));
+        reads.iter().for_each(|read| _ = story.reads_offset(*read));
+        story.found()
+    };
+    assert!(tell(&[9, 5, 5]).is_empty());
+    assert_eq!(tell(&[9, 7]), ["committed offset went back"], "that one has arrived");
+    assert_eq!(tell(&[9, 5, 9, 5]), ["committed offset went back"]);
+    let mut end = story(|it| it.sends_offset(5).commits_offset(7));
+    end.end.offsets = vec![(GROUP, place(0, 5))];
+    assert!(end.found().is_empty());
+}
+
+#[test]
 fn an_answer_is_bound_by_what_was_acknowledged_before_it_was_asked_for() {
     let tell = |asked: u64| {
         story(|it| {
