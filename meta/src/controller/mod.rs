@@ -13,7 +13,7 @@
 //! - `partitions`: making the keys of new partitions, in as many transactions as it takes.
 //! - `placement`: which node should own what; pure.
 //! - `liveness`: who is probably alive; pure. `link`: whether this process could tell. `probe`: how
-//!   a broker is asked. `condemn`: doing it.
+//!   a broker is asked. `report`: how others say that they can't reach one. `condemn`: doing it.
 //! - `driver`: what goes on by itself: condemning the sessions of dead brokers, keeping the
 //!   assignments even (`moves`), finishing what was interrupted, removing what was deleted.
 
@@ -31,6 +31,7 @@ mod moves;
 mod partitions;
 pub mod placement;
 mod probe;
+mod report;
 #[cfg(test)]
 mod tests;
 
@@ -42,6 +43,7 @@ pub use error::Error;
 pub use liveness::DEAD_AFTER;
 pub use local::{LocalController, Settings};
 pub use probe::{NoProbe, Probe, Probed};
+pub use report::BrokenLinks;
 use weir_ids::{NodeId, SessionId, TopicId};
 
 use crate::store::Revision;

@@ -159,6 +159,33 @@ async fn a_broker_that_is_reported_and_refuses_is_condemned_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_broken_link_is_reported_until_it_works_or_the_session_is_over() {
+    let rig = Rig::start().await;
+    let links = BrokenLinks::new(rig.process.view.clone());
+    let tasks = Tasks::new();
+    let story = async {
+        rig.told.tell(VICTIM, Probed::Answers);
+        links.broke(NodeId(2));
+        tokio::time::sleep(A_MOMENT).await;
+        assert!(rig.told.asked().len() > 2, "a hint may be lost");
+        links.works(NodeId(2));
+        tokio::time::sleep(A_MOMENT).await;
+        rig.told.asked();
+        tokio::time::sleep(A_MOMENT).await;
+        assert_eq!(rig.told.asked(), []);
+        rig.told.tell(VICTIM, Probed::Refuses);
+        links.broke(NodeId(2));
+        rig.until_condemned(VICTIM).await;
+        tokio::time::sleep(A_MOMENT).await;
+        rig.told.asked();
+        tokio::time::sleep(A_MOMENT).await;
+        assert_eq!(rig.told.asked(), [], "there is no such session");
+        tasks.request_stop();
+    };
+    tokio::join!(links.report(&rig.process.controller, tasks.stop()), story);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_condemned_session_that_still_keeps_its_lease_alive_learns_of_it() {
     let rig = Rig::start().await;
     let id = rig.metadata.allocate_session(NodeId(3)).await.unwrap();
