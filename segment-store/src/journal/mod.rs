@@ -147,6 +147,15 @@ pub enum Error {
         /// Its version.
         version: u32,
     },
+    /// The store replaces what is there when it is told to create: nothing can be fenced there.
+    #[error(
+        "{path} was created twice: this store ignores the condition of a create (If-None-Match), and no \
+         log is safe in it; use one that honours it, or switch conditional writes on"
+    )]
+    Unconditional {
+        /// The object.
+        path: String,
+    },
     /// The store does not answer, or not as it should.
     #[error("{what}")]
     Unavailable {
@@ -180,7 +189,10 @@ impl Error {
         match self {
             Self::NoSpace { .. } | Self::Unavailable { .. } => Advice::Retry,
             Self::Fenced(_) | Self::Exists(_) => Advice::Reopen,
-            Self::Corrupt { .. } | Self::NewerVersion { .. } | Self::Io { .. } => Advice::Stop,
+            Self::Corrupt { .. }
+            | Self::NewerVersion { .. }
+            | Self::Unconditional { .. }
+            | Self::Io { .. } => Advice::Stop,
         }
     }
 

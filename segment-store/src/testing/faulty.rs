@@ -11,8 +11,8 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload,
-    ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
-    memory::InMemory, path::Path,
+    ObjectMeta, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
+    Result, memory::InMemory, path::Path,
 };
 use tokio::time::{Instant, sleep};
 
@@ -50,6 +50,10 @@ pub enum Fate {
     Twice(Duration),
     /// "Exists already", though nothing is there.
     Conflicts,
+    /// What is there is replaced, whatever the condition says.
+    Overwrites,
+    /// "Not found", though it is there.
+    Missing,
     /// One bit of what is read is wrong.
     Rots(u64),
     /// What is read ends too early.
@@ -177,7 +181,7 @@ impl ObjectStore for FaultyObjects {
         &self,
         path: &Path,
         payload: PutPayload,
-        options: PutOptions,
+        mut options: PutOptions,
     ) -> Result<PutResult> {
         self.land().await;
         match self.faults.fate(Request::Put, path.as_ref()) {
@@ -199,6 +203,7 @@ impl ObjectStore for FaultyObjects {
                 self.later(after, path, payload, options);
                 return Err(failure("a put that is on its way"));
             }
+            Fate::Overwrites => options.mode = PutMode::Overwrite,
             Fate::Twice(after) => self.later(after, path, payload.clone(), options.clone()),
             Fate::Conflicts => {
                 let (path, source) = (path.to_string(), "a conflict without cause".into());
@@ -226,6 +231,10 @@ impl ObjectStore for FaultyObjects {
             Fate::Slow(time) => {
                 sleep(time).await;
                 self.land().await;
+            }
+            Fate::Missing => {
+                let (path, source) = (path.to_string(), "an object that is not found".into());
+                return Err(Error::NotFound { path, source });
             }
             _ => {}
         }

@@ -17,6 +17,7 @@
 //! - Fences and open markers are never deleted: a store forgets what is deleted, and would let a
 //!   stalled writer come back.
 
+mod condition;
 mod kept;
 mod put;
 mod seal;
@@ -75,7 +76,8 @@ pub struct ObjectJournal {
 }
 
 impl ObjectJournal {
-    /// Logs in `store`, which must honour conditional creates.
+    /// Logs in `store`, which must honour conditional creates; whether it does is found out with every log
+    /// that is begun.
     pub fn new(
         store: Store,
         cluster: Uuid,
@@ -101,6 +103,7 @@ impl Journal for ObjectJournal {
             Landing::Landed => {}
             Landing::Taken(_) => return Err(Error::Exists(session)),
         }
+        self.check_condition(session).await?;
         self.trimmed.begin(session);
         Ok(Box::new(ObjectWriter::new(Arc::new(self.clone()), session)))
     }

@@ -51,10 +51,9 @@ impl ObjectJournal {
         attempts: Option<u32>,
         failing: impl Fn(Failure<'_>),
     ) -> Result<Landing, Error> {
-        let name = body.name();
         let mut failures = 0;
         loop {
-            let error = match self.store.create(name, &body.parts).await {
+            let error = match self.create_once(body).await {
                 Ok(()) => return Ok(Landing::Landed),
                 Err(StoreError::Exists(_)) if is_planted(Bug::ConflictTakenForSuccess) => {
                     return Ok(Landing::Landed);
@@ -75,6 +74,11 @@ impl ObjectJournal {
             }
             self.retry.pause(failures).await;
         }
+    }
+
+    /// One attempt to create `body`.
+    pub(super) async fn create_once(&self, body: &Body) -> Result<(), StoreError> {
+        self.store.create(body.name(), &body.parts).await
     }
 
     /// Finds out what is in the place of `body`.

@@ -79,6 +79,32 @@ fn numbers(sealed: &Sealed) -> Vec<u64> {
 }
 
 #[tokio::test]
+async fn a_store_that_ignores_the_condition_is_refused() {
+    let replaces = |request, _: &str| match request {
+        Request::Put => Fate::Overwrites,
+        _ => Fate::Done,
+    };
+    let Err(error) = over(FaultyObjects::new(replaces), 1).open(SESSION).await else {
+        panic!("nothing is safe there")
+    };
+    assert!(matches!(error, Error::Unconditional { .. }), "{error}");
+    assert_eq!(error.advice(), crate::journal::Advice::Stop);
+    assert!(error.to_string().contains("If-None-Match"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whether_the_condition_is_honoured_is_asked_until_the_store_says_so() {
+    for fate in [Fate::Fails, Fate::FailsAfter, Fate::Conflicts] {
+        let puts = AtomicUsize::new(0);
+        let objects = FaultyObjects::new(move |request: Request, _: &str| {
+            let second = request == Request::Put && puts.fetch_add(1, Ordering::Relaxed) == 1;
+            if second { fate } else { Fate::Done }
+        });
+        assert!(over(objects, 1).open(SESSION).await.is_ok(), "{fate:?}");
+    }
+}
+
+#[tokio::test]
 async fn conforms_in_memory() {
     conformance::all(|| async { over(InMemory::new(), 1) }).await;
 }

@@ -100,6 +100,8 @@ impl Mishaps {
             Fate::Late(_) => "objects: lands late",
             Fate::Twice(_) => "objects: lands twice",
             Fate::Conflicts => "objects: conflict without cause",
+            Fate::Overwrites => "objects: replaced",
+            Fate::Missing => "objects: not found",
             Fate::Rots(_) => "objects: rotten read",
             Fate::EndsEarly => "objects: short read",
             Fate::Stale(_) => "objects: stale list",
@@ -170,6 +172,7 @@ fn uneasy(request: Request, drawn: u64, chance: &Chance) -> Fate {
         (Request::Put, 100..112) => Fate::Conflicts,
         (Request::Get, 73..88) => Fate::Rots(chance.number()),
         (Request::Get, 88..100) => Fate::EndsEarly,
+        (Request::Get, 100..110) => Fate::Missing,
         (Request::List, 73..400) => Fate::Stale(long),
         _ => Fate::Done,
     }
