@@ -194,7 +194,12 @@ impl World {
             session: Session { node: NODE, rpc: None, zone: None },
         };
         let tasks = Tasks::new();
-        let settings = BrokerSettings { buffer_bytes: BUFFER_BYTES, shards: 2, sole: true };
+        let settings = BrokerSettings {
+            buffer_bytes: BUFFER_BYTES,
+            slot_bytes: BrokerSettings::SLOT_BYTES,
+            shards: 2,
+            sole: true,
+        };
         let broker = Broker::start(deps, settings, &tasks).await.unwrap();
         let rules = Arc::new(TopicRules::default());
         let assigned = (0..PARTITIONS).map(|p| (id(p), Arc::clone(&rules))).collect();

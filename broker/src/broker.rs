@@ -62,12 +62,19 @@ pub struct BrokerSettings {
     /// Room for records in memory: what is not durable yet, what waits for a checkpoint, and the
     /// tail for readers.
     pub buffer_bytes: u64,
+    /// How much a slot of the write-ahead log holds before the next is begun beside it.
+    pub slot_bytes: u64,
     /// How many tasks partitions are spread over.
     pub shards: usize,
     /// This process is known to be the only broker, e.g. by a lock on the directory: sessions that
     /// nobody has ended are ended by it, and what it trims of its own log it deletes at once. Otherwise
     /// that is the collector's: whoever took a partition over may refer to it.
     pub sole: bool,
+}
+
+impl BrokerSettings {
+    /// A slot's usual size: large enough that a store takes one as fast as it takes anything.
+    pub const SLOT_BYTES: u64 = 8 << 20;
 }
 
 impl StartError {

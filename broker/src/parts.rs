@@ -85,7 +85,7 @@ impl Parts {
             trouble: self.trouble.clone(),
             buffers: Arc::clone(&self.buffers),
             metrics: self.metrics.clone(),
-            settings: GatherSettings::default(),
+            settings: GatherSettings::of_slots(settings.slot_bytes),
             ending: self.ending.clone(),
         };
         tasks.spawn_fallible("write-ahead log", |stop| log.run(inboxes.wal, stop));

@@ -91,7 +91,12 @@ impl World {
             journal: Arc::new(journal),
             session: Session { node: NODE, rpc: None, zone: None },
         };
-        let settings = BrokerSettings { buffer_bytes: 8 << 20, shards: 2, sole: true };
+        let settings = BrokerSettings {
+            buffer_bytes: 8 << 20,
+            slot_bytes: BrokerSettings::SLOT_BYTES,
+            shards: 2,
+            sole: true,
+        };
         let broker = Broker::start(deps, settings, &tasks).await.unwrap();
         let lease = self.metadata.grant(Duration::from_secs(60)).await.unwrap();
         let node = Node {

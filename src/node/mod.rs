@@ -209,7 +209,8 @@ fn broker_settings(config: &Config) -> BrokerSettings {
         0 => cores.min(SHARDS_MAX),
         set => set,
     };
-    BrokerSettings { buffer_bytes: config.broker.buffer_bytes, shards, sole: true }
+    let (buffer_bytes, slot_bytes) = (config.broker.buffer_bytes, BrokerSettings::SLOT_BYTES);
+    BrokerSettings { buffer_bytes, slot_bytes, shards, sole: true }
 }
 
 fn coordinator_settings(config: &Config) -> weir_coordinator::Settings {

@@ -41,7 +41,7 @@ enum Task {
     },
     /// Check the style that a program can check
     Check,
-    /// What CI runs: check, test, a short round of fuzzing
+    /// What CI runs: check, a short round of fuzzing, seeds of the simulation, test
     Ci,
     /// Run fuzz targets for a while
     Fuzz {
@@ -53,7 +53,8 @@ enum Task {
     },
     /// Explore the models of the protocols; with --planted, their planted bugs
     Model(accept::Passed),
-    /// Simulate whole clusters under faults, a seed each: --seeds N [--from SEED]
+    /// Simulate whole clusters under faults, a seed each: --seeds N [--from SEED]; with --planted, their
+    /// planted bugs
     Sim(accept::Passed),
     /// Kill -9 the server under load, again and again, and judge what is read back
     Kill9(accept::Passed),

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 use crate::command::{self, Stopwatch, line, say};
-use crate::{check, fuzz, setup};
+use crate::{check, fuzz, setup, sim};
 
 /// How long CI fuzzes each target: enough to show that a target builds and runs.
 const CI_FUZZ_SECONDS: u32 = 15;
@@ -34,7 +34,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// What CI runs: checks, tests, and a short round of every fuzz target.
+/// What CI runs: checks, a short round of every fuzz target, seeds of the simulation, and tests.
 ///
 /// # Errors
 /// The first step that fails.
@@ -45,6 +45,7 @@ pub(crate) fn ci() -> Result<()> {
     if command::root().join("fuzz/fuzz_targets").is_dir() {
         fuzz::run(CI_FUZZ_SECONDS, &[])?;
     }
+    sim::ci()?;
     run(&[])?; // Last, so that its summary closes the output.
     say(format!("all of it took {:.0?}", watch.elapsed()));
     Ok(())

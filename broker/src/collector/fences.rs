@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use futures::{StreamExt, TryStreamExt, stream};
+use weir_runtime::planted::{Bug, is_planted};
 use weir_segment_store::{
     ObjectName, Store, StoreError,
     journal::object::{is_kept, may_be_kept},
@@ -41,6 +42,7 @@ impl Fences {
         let mut looks = stream::iter(looks).buffer_unordered(requests);
         while let Some(found) = looks.try_next().await? {
             match found {
+                Some((name, true)) if is_planted(Bug::FenceDeleted) => doomed.push(name),
                 Some((name, true)) => drop(self.0.insert(name)),
                 Some((name, false)) => doomed.push(name),
                 None => {}

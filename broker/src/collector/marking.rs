@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use weir_ids::{SessionId, TopicPartition};
 use weir_meta::model::CheckpointPointer;
+use weir_runtime::planted::{Bug, is_planted};
 use weir_segment_store::{ObjectName, checkpoint::Chain};
 
 use super::candidates::{Unnamed, candidates};
@@ -68,7 +69,8 @@ impl Begun {
             let (session, partition) = (*session, *partition);
             let wal = census.wals.get(&session);
             let (wal, _) = wal.ok_or(Skipped::WalMissing { session, partition })?;
-            chains.extend(wal.checkpoint.clone().map(|pointer| (session, pointer)));
+            let published = wal.checkpoint.clone().filter(|_| !is_planted(Bug::ChainsNotRead));
+            chains.extend(published.map(|pointer| (session, pointer)));
         }
         let live = census.wals.iter().filter(|(_, (wal, _))| wal.sealed.is_none());
         Ok(Self {
@@ -107,6 +109,10 @@ impl Begun {
         assert!(self.chains.is_empty(), "chains are read before anybody is asked: {self:?}");
         if let Some(ended) = self.live.difference(&live).next() {
             return Err(Skipped::Ended(*ended));
+        }
+        if is_planted(Bug::SessionsNotAsked) {
+            let (missing, unowned) = Default::default();
+            return Ok(Asking { unnamed: self.unnamed, missing, unowned });
         }
         Ok(Asking { unnamed: self.unnamed, missing: live, unowned: self.claimed })
     }

@@ -16,9 +16,10 @@ pub(crate) struct GatherSettings {
     pub(crate) in_flight: usize,
 }
 
-impl Default for GatherSettings {
-    fn default() -> Self {
-        Self { slot_bytes: 8 << 20, in_flight: 16 }
+impl GatherSettings {
+    /// Slots of this size, and as many in flight as a store serves at once.
+    pub(crate) fn of_slots(slot_bytes: u64) -> Self {
+        Self { slot_bytes, in_flight: 16 }
     }
 }
 

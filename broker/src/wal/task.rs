@@ -6,7 +6,11 @@ use futures::{StreamExt, future::BoxFuture, stream::FuturesOrdered};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 use weir_ids::{SessionId, Slot};
-use weir_runtime::{Runtime, Stop, watch};
+use weir_runtime::{
+    Runtime, Stop,
+    planted::{Bug, is_planted},
+    watch,
+};
 use weir_segment_store::{
     Part, journal,
     object::{Builder, ChunkSource, Header, Kind},
@@ -186,11 +190,16 @@ impl Task {
             });
         }
         let written = self.wal.writer.append(slot, builder.finish());
-        self.in_flight.push_back(Box::pin(async move {
+        let landing: InFlight = Box::pin(async move {
             let journal::Written { slot, object, origin, chunks: places } = written.await?;
             let chunks = Arc::new(places.into_iter().zip(chunks).collect());
             Ok(DurableSlot { slot, object, origin, bytes, chunks })
-        }));
+        });
+        if is_planted(Bug::GapAcknowledged) {
+            self.in_flight.push_front(landing);
+        } else {
+            self.in_flight.push_back(landing);
+        }
     }
 
     fn handle_landed(&mut self, slot: DurableSlot) {

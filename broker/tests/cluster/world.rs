@@ -110,7 +110,12 @@ impl World {
             journal: Arc::new(journal),
             session: Session { node: NodeId(number), rpc: None, zone: None },
         };
-        let settings = BrokerSettings { buffer_bytes: 1 << 20, shards: 2, sole: false };
+        let settings = BrokerSettings {
+            buffer_bytes: 1 << 20,
+            slot_bytes: BrokerSettings::SLOT_BYTES,
+            shards: 2,
+            sole: false,
+        };
         let role = BrokerRole::start(deps, settings, view, &tasks).await.unwrap();
         Node { client: role.client(), role, reader: Reader::new(objects, 1 << 20), tasks }
     }

@@ -165,7 +165,12 @@ impl World {
             journal: Arc::new(self.journal(self.store())),
             session: Session { node, rpc: None, zone: None },
         };
-        let settings = BrokerSettings { buffer_bytes: 8 << 20, shards: 2, sole: false };
+        let settings = BrokerSettings {
+            buffer_bytes: 8 << 20,
+            slot_bytes: BrokerSettings::SLOT_BYTES,
+            shards: 2,
+            sole: false,
+        };
         for _ in 0..PATIENCE {
             let tasks = Tasks::new();
             let Ok(broker) = Broker::start(deps(), settings.clone(), &tasks).await else {

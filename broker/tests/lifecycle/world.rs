@@ -143,7 +143,12 @@ impl World {
             journal,
             session: Session { node: NodeId(1), rpc: None, zone: None },
         };
-        let settings = BrokerSettings { buffer_bytes: self.buffer_bytes, shards: 2, sole: true };
+        let settings = BrokerSettings {
+            buffer_bytes: self.buffer_bytes,
+            slot_bytes: BrokerSettings::SLOT_BYTES,
+            shards: 2,
+            sole: true,
+        };
         let tasks = Tasks::new();
         let broker = Broker::start(deps, settings, &tasks).await.unwrap();
         let client = broker.client();

@@ -127,9 +127,8 @@ impl<'a, W: AsyncWrite + Unpin> AnswerWriter<'a, W> {
                     stalled = None;
                 }
                 None if self.memory.is_contended() => return Err(Error::Stalled(self.out.bytes)),
-                None if stalled.is_some_and(|since| {
-                    since.elapsed() >= self.settings.connection_idle
-                }) =>
+                None if stalled
+                    .is_some_and(|since| since.elapsed() >= self.settings.connection_idle) =>
                 {
                     return Err(Error::Stalled(self.out.bytes));
                 }

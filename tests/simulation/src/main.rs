@@ -1,35 +1,37 @@
 //! Runs seeds of the simulation, several at a time, and sums up.
 
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-    process::ExitCode,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+mod planted;
+mod seeds;
+mod sum;
+
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::Parser;
-use weir_simulation::{Options, Outcome, run};
+use weir_simulation::Options;
+
+use seeds::Seeds;
+use sum::Sum;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Runs seeds of the simulation. Exits with an error when one of them fails.
+/// Runs seeds of the simulation. Exits with an error when one of them fails; with planted bugs, when one
+/// of those is not caught.
 #[derive(Parser)]
 struct Arguments {
-    /// How many seeds
-    #[arg(long, default_value_t = 1)]
-    seeds: u64,
+    /// How many seeds; 1, or with planted bugs 100 each
+    #[arg(long)]
+    seeds: Option<u64>,
     /// The first
     #[arg(long, default_value_t = 0)]
     from: u64,
     /// Write the trace of the first seed here
     #[arg(long)]
     trace: Option<PathBuf>,
+    /// Say on standard error what the nodes log
+    #[arg(long)]
+    log: bool,
     /// Without faults
     #[arg(long)]
     calm: bool,
@@ -39,53 +41,24 @@ struct Arguments {
     /// How many seeds run at the same time; 0: one a core
     #[arg(long, default_value_t = 0)]
     jobs: usize,
-}
-
-/// What all seeds came to.
-#[derive(Default)]
-struct Sum {
-    seeds: u64,
-    failed: u64,
-    simulated: Duration,
-    acknowledged: u64,
-    moves: u64,
-    fired: BTreeMap<&'static str, u64>,
-}
-
-impl Sum {
-    fn add(&mut self, outcome: &Outcome) {
-        self.seeds += 1;
-        self.failed += u64::from(!outcome.is_clean());
-        self.simulated += outcome.simulated;
-        self.acknowledged += outcome.acknowledged;
-        self.moves += outcome.ownership_changes;
-        for (kind, count) in &outcome.fired {
-            *self.fired.entry(kind).or_default() += count;
-        }
-    }
-
-    fn print(&self, took: Duration) {
-        let faults: Vec<String> =
-            self.fired.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
-        println!(
-            "{} seeds, {} failed, {:.2} simulated hours in {:.0} s, {} acknowledged records, \
-             {} changes of ownership; faults: {}",
-            self.seeds,
-            self.failed,
-            self.simulated.as_secs_f64() / 3600.0,
-            took.as_secs_f64(),
-            self.acknowledged,
-            self.moves,
-            faults.join(", "),
-        );
-    }
+    /// Plant every bug in turn, and count the seeds that catch it
+    #[arg(long)]
+    planted: bool,
+    /// Plant this bug only
+    #[arg(long, value_name = "NAME", value_parser = planted::named)]
+    bug: Option<weir_runtime::planted::Bug>,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match simulate(&arguments) {
-        Ok(0) => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::FAILURE,
+    if arguments.log {
+        let format = tracing_subscriber::fmt().without_time().with_writer(std::io::stderr);
+        format.with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG).init();
+    }
+    let ended = if arguments.planted { plant(&arguments) } else { simulate(&arguments) };
+    match ended {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -93,61 +66,33 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs all seeds; how many failed.
-fn simulate(arguments: &Arguments) -> Result<u64> {
-    #[expect(clippy::disallowed_methods, reason = "how long it really takes")]
-    let began = std::time::Instant::now();
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let jobs = if arguments.jobs == 0 { cores } else { arguments.jobs };
-    let (next, sum) = (AtomicU64::new(arguments.from), Mutex::new(Sum::default()));
-    let end = arguments.from + arguments.seeds;
-    let work = || -> Result<()> {
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= end {
-                return Ok(());
-            }
-            let trace = arguments.trace.clone().filter(|_| seed == arguments.from);
-            let outcome = run(seed, &Options { trace, calm: arguments.calm })?;
-            let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
-            sum.add(&outcome);
-            show(&outcome, arguments);
-        }
-    };
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().try_for_each(|worker| match worker.join() {
-            Ok(done) => done,
-            Err(panic) => std::panic::resume_unwind(panic),
-        })
-    })?;
-    let sum = sum.into_inner().unwrap_or_else(PoisonError::into_inner);
-    sum.print(began.elapsed());
-    Ok(sum.failed)
+impl Arguments {
+    fn seeds(&self, default: u64) -> Seeds {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let jobs = if self.jobs == 0 { cores } else { self.jobs };
+        Seeds { from: self.from, count: self.seeds.unwrap_or(default), jobs }
+    }
 }
 
-fn show(outcome: &Outcome, arguments: &Arguments) {
-    if arguments.verbose {
-        println!(
-            "seed {}: {} {:.1} s, {} acked, {} events, {} owners, {} lives",
-            outcome.seed,
-            outcome.digest,
-            outcome.simulated.as_secs_f64(),
-            outcome.acknowledged,
-            outcome.events,
-            outcome.ownership_changes,
-            outcome.lives,
-        );
-    }
-    if outcome.is_clean() {
-        return;
-    }
-    let calm = if arguments.calm { " --calm" } else { "" };
-    let seed = outcome.seed;
-    println!(
-        "seed {seed} FAILED; replay: cargo xtask sim --from {seed}{calm} --trace {seed}.trace"
-    );
-    for failure in &outcome.failures {
-        println!("  {failure}");
-    }
+/// Whether every bug was caught.
+fn plant(arguments: &Arguments) -> Result<bool> {
+    planted::run(arguments.seeds(100), arguments.bug)
+}
+
+/// Whether every seed was clean.
+fn simulate(arguments: &Arguments) -> Result<bool> {
+    weir_runtime::planted::plant(arguments.bug);
+    let mut sum = Sum::begin();
+    let options = |seed| {
+        let trace = arguments.trace.clone().filter(|_| seed == arguments.from);
+        Options { trace, calm: arguments.calm }
+    };
+    arguments.seeds(1).run(options, |outcome| {
+        sum.add(&outcome);
+        if arguments.verbose || !outcome.is_clean() {
+            sum::show(&outcome, arguments.calm);
+        }
+    })?;
+    println!("{sum}");
+    Ok(sum.is_clean())
 }

@@ -97,6 +97,12 @@ pub(crate) async fn member(shared: Shared, membership: Membership) {
 }
 
 impl Member<'_> {
+    fn say(&self, what: std::fmt::Arguments<'_>) {
+        let (client, group, generation) = (self.notes.client().0, &self.group_id, self.generation);
+        let trace = self.directory.shared.net.trace();
+        trace.line(format_args!("c{client} of {group} in {generation} {what}"));
+    }
+
     fn forget(&mut self) {
         (self.member_id, self.generation) = (ByteString::new(), -1);
     }
@@ -215,6 +221,7 @@ impl Member<'_> {
         for (partition, offset) in committed {
             let place = Place { partition, offset };
             self.notes.note(Event::OffsetRead { group, place, asked });
+            self.say(format_args!("reads {partition}@{offset}"));
             if offset >= 0 {
                 self.notes.note(Event::Resumed { group, place, asked });
             } else {
@@ -294,6 +301,7 @@ impl Member<'_> {
                 } else if let Some(offset) = positions.get(&number) {
                     let place = Place { partition: number, offset: *offset };
                     self.notes.note(Event::OffsetAcked { group, place });
+                    self.say(format_args!("has committed {number}@{offset}"));
                     committed.insert(number, *offset);
                 }
             }

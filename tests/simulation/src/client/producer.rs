@@ -152,7 +152,7 @@ impl Producer {
                 else => break,
             }
         }
-        self.batches.retain(|batch| !batch.acked);
+        self.settle();
         match failed {
             Some(code) => {
                 if code == ErrorCode::NETWORK_EXCEPTION {
@@ -162,6 +162,16 @@ impl Producer {
             }
             None => Ok(()),
         }
+    }
+
+    /// Forgets what was acknowledged. An idempotent producer sends that again if it lies behind something
+    /// that was not: a broker remembers the last five batches, so more may not lie between the first that
+    /// it may be asked about and the newest.
+    fn settle(&mut self) {
+        if self.id.is_none() {
+            self.batches.retain(|batch| !batch.acked);
+        }
+        while self.batches.pop_front_if(|batch| batch.acked).is_some() {}
     }
 
     /// Makes the next batch.

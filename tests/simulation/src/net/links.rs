@@ -9,6 +9,7 @@ use std::{
 use futures::future::BoxFuture;
 use tokio::{sync::oneshot, time::sleep};
 use weir_ids::NodeId;
+use weir_meta::controller::BrokenLinks;
 
 use super::{Net, Place, Services, broker::AppendStream, connection::Connection};
 use crate::process::{Condition, Process};
@@ -37,17 +38,20 @@ struct Inner {
     open: Mutex<BTreeMap<NodeId, Arc<Connection>>>,
     connecting: tokio::sync::Mutex<()>,
     streams: Mutex<BTreeMap<NodeId, AppendStream>>,
+    /// What the controller is told.
+    broken: BrokenLinks,
 }
 
 impl Links {
     /// The connections of `process`, none yet.
-    pub(crate) fn new(net: &Net, process: &Arc<Process>) -> Self {
+    pub(crate) fn new(net: &Net, process: &Arc<Process>, broken: BrokenLinks) -> Self {
         Self(Arc::new(Inner {
             net: net.clone(),
             process: Arc::clone(process),
             open: Mutex::default(),
             connecting: tokio::sync::Mutex::default(),
             streams: Mutex::default(),
+            broken,
         }))
     }
 
@@ -90,10 +94,26 @@ impl Links {
             }
             net.travel(to, from).await;
             let connection = Connection::new(net, process, host);
+            self.watch(node, &connection);
             let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
             open.insert(node, Arc::clone(&connection));
             Ok(connection)
         };
+        let made = self.within(shaking_hands, from, to).await;
+        match &made {
+            Ok(_) => self.0.broken.works(node),
+            Err(_) => self.0.broken.broke(node),
+        }
+        made
+    }
+
+    async fn within(
+        &self,
+        shaking_hands: impl Future<Output = Result<Arc<Connection>, Failed>>,
+        from: Place,
+        to: Place,
+    ) -> Result<Arc<Connection>, Failed> {
+        let net = self.net();
         tokio::select! {
             biased;
             made = shaking_hands => {
@@ -107,6 +127,15 @@ impl Links {
                 Err(Failed::Unreachable)
             }
         }
+    }
+
+    /// Notes when a connection breaks.
+    fn watch(&self, node: NodeId, connection: &Arc<Connection>) {
+        let (broken, connection) = (self.0.broken.clone(), Arc::clone(connection));
+        self.0.process.run(Box::pin(async move {
+            connection.broken().await;
+            broken.broke(node);
+        }));
     }
 
     /// Lets `node` do `work` in its own process, and gives its answer. `None` from `work`: there is no

@@ -34,7 +34,7 @@ use weir_coordinator::CoordinatorClient;
 use weir_ids::NodeId;
 use weir_meta::controller::Controller;
 use weir_proxy::Proxy;
-use weir_runtime::watch;
+use weir_runtime::{Tasks, watch};
 
 use crate::{
     chance::Chance,
@@ -80,6 +80,8 @@ pub(crate) struct Services {
     pub(crate) coordinator: Option<Arc<dyn CoordinatorClient>>,
     pub(crate) controller: Option<Arc<dyn Controller>>,
     pub(crate) proxy: Option<Arc<Proxy>>,
+    /// All that the process does.
+    pub(crate) tasks: Option<Tasks>,
 }
 
 /// A process that others can reach.

@@ -19,7 +19,7 @@ use weir_coordinator::{
 use weir_ids::NodeId;
 use weir_meta::{
     Metadata, ProducerIds,
-    controller::{Controller, LocalController, Settings as ControllerSettings},
+    controller::{BrokenLinks, Controller, LocalController, Settings as ControllerSettings},
     model::{HostPort, Node as Shown, Role, Session},
     store::Memory,
     views::View,
@@ -33,7 +33,7 @@ use weir_segment_store::{
 };
 
 use crate::{
-    chance::derived,
+    chance::{Chance, derived},
     clock::NodeClock,
     net::{
         Host, Links, Net, Place, broker::LinkedBrokers, controller::LinkedController,
@@ -53,9 +53,14 @@ const BUFFER_BYTES: u64 = 256 << 10;
 const INDEX_CACHE_BYTES: u64 = 1 << 20;
 /// How many partitions keep groups.
 const OFFSETS_PARTITIONS: u32 = 3;
+/// How much a slot may hold: with small ones many are in flight, with large ones batches gather.
+const SLOTS_BYTES: [u64; 3] = [1 << 10, 4 << 10, BrokerSettings::SLOT_BYTES];
 /// How often the collector goes round, and how long what nobody names stays.
-const COLLECTOR_PAUSE: Duration = Duration::from_secs(4);
-const COLLECTOR_GRACE: Duration = Duration::from_secs(10);
+const COLLECTOR_PACES: [(Duration, Duration); 3] = [
+    (Duration::from_secs(1), Duration::ZERO),
+    (Duration::from_secs(2), Duration::from_secs(3)),
+    (Duration::from_secs(4), Duration::from_secs(10)),
+];
 
 /// Which roles a node has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -88,6 +93,7 @@ struct Life<'a> {
     view: View,
     store: Store,
     links: Links,
+    broken: BrokenLinks,
 }
 
 impl Node {
@@ -122,8 +128,10 @@ impl Node {
         let objects = RemoteObjects::new(self.seed, &self.net, place, &self.objects, mishaps);
         let retry = Retry::new(runtime.clone(), RetrySettings::default());
         let store = Store::new(Arc::new(objects), None).retrying(retry);
-        let links = Links::new(&self.net, process);
-        let life = Life { node: self, host, tasks, runtime, metadata, view, store, links };
+        let broken = BrokenLinks::new(view.clone());
+        let links = Links::new(&self.net, process, broken.clone());
+        host.offer(|services| services.tasks = Some(tasks.clone()));
+        let life = Life { node: self, host, tasks, runtime, metadata, view, store, links, broken };
         life.start().await?;
         life.tasks.stop().requested().await;
         match life.tasks.shutdown().await {
@@ -152,6 +160,8 @@ impl Life<'_> {
         }
         let linked = LinkedController::new(self.links.clone(), view.clone(), own_controller);
         let controller: Arc<dyn Controller> = Arc::new(linked);
+        let (broken, told) = (self.broken.clone(), Arc::clone(&controller));
+        tasks.spawn("broken links", |stop| async move { broken.report(&*told, stop).await });
         let reader = Reader::new(self.store.clone(), INDEX_CACHE_BYTES);
         let seen: Arc<dyn Cluster> = Arc::new(ViewedCluster::new(
             node.id,
@@ -208,7 +218,9 @@ impl Life<'_> {
             journal: Arc::clone(&journal),
             session: Session { node: node.id, rpc, zone: None },
         };
-        let settings = BrokerSettings { buffer_bytes: BUFFER_BYTES, shards: 2, sole: false };
+        let slot_bytes = *Chance::new(node.seed, "slots").pick(&SLOTS_BYTES);
+        let settings =
+            BrokerSettings { buffer_bytes: BUFFER_BYTES, slot_bytes, shards: 2, sole: false };
         let role = BrokerRole::start(deps, settings, view.clone(), tasks).await;
         let role = role.context("the broker")?;
         let client = role.client();
@@ -228,11 +240,8 @@ impl Life<'_> {
             view: self.view.clone(),
             brokers,
         };
-        let settings = CollectorSettings {
-            interval: COLLECTOR_PAUSE,
-            grace: COLLECTOR_GRACE,
-            ..CollectorSettings::default()
-        };
+        let (interval, grace) = *Chance::new(self.node.seed, "collector").pick(&COLLECTOR_PACES);
+        let settings = CollectorSettings { interval, grace, ..CollectorSettings::default() };
         Collector::start(deps, settings, &self.tasks);
     }
 

@@ -15,7 +15,7 @@ use crate::{chance::Chance, net::Place, process::Condition, stores::Mood};
 /// Pause between two acts, in milliseconds.
 const BETWEEN_MS: std::ops::RangeInclusive<u64> = 200..=3_000;
 /// Longer than the lease of a session.
-const LONG_PAUSE_MS: std::ops::RangeInclusive<u64> = 10_000..=20_000;
+const LONG_MS: std::ops::RangeInclusive<u64> = 10_000..=20_000;
 const HOUR_MS: i64 = 3_600_000;
 /// Which acts are not left to chance.
 const SURE_CRASH: u64 = 5;
@@ -46,7 +46,8 @@ pub(super) async fn make(world: &World, until: Instant) {
             64..76 => metadata(world, &act, left),
             76..82 => lose_leases(world, &act),
             82..86 => clock(world, &act),
-            86..90 => reset(world, &act),
+            86..89 => reset(world, &act),
+            89..94 => stop(world, &act),
             _ => relocate(world, &act).await,
         }
     }
@@ -92,10 +93,18 @@ fn kill(world: &World, chance: &Chance, left: Duration) {
     }
 }
 
+/// It is started again when it has ended.
+fn stop(world: &World, chance: &Chance) {
+    let Some(id) = victim(&world.fleet, chance) else { return };
+    if world.fleet.stop(id) {
+        world.trace.fired("stop", format_args!("n{id}"));
+    }
+}
+
 fn pause(world: &World, chance: &Chance, left: Duration) {
     let Some(id) = victim(&world.fleet, chance) else { return };
     let long = chance.percent(40);
-    let time = chance.millis(if long { LONG_PAUSE_MS } else { 200..=4_000 });
+    let time = chance.millis(if long { LONG_MS } else { 200..=4_000 });
     let Some(process) = world.fleet.pause(id) else { return };
     let kind = if long { "pause beyond the lease" } else { "pause" };
     world.trace.fired(kind, format_args!("n{id} for {time:?}"));
@@ -124,7 +133,9 @@ fn pair(world: &World, chance: &Chance) -> (Place, Place) {
 
 fn cut(world: &World, chance: &Chance, left: Duration) {
     let (one, other) = pair(world, chance);
-    let time = chance.millis(300..=15_000);
+    // Whoever does not hear of the metadata goes on as long as it may.
+    let long = other == Place::Metadata && chance.percent(50);
+    let time = chance.millis(if long { LONG_MS } else { 300..=15_000 });
     let (there, back) = *chance.pick(&[(true, true), (true, true), (true, false), (false, true)]);
     let kind = match (other, there && back) {
         (Place::Metadata, true) => "cut from metadata",

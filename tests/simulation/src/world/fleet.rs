@@ -8,6 +8,7 @@ use std::{
 
 use tokio::time::sleep;
 use weir_ids::NodeId;
+use weir_runtime::Tasks;
 
 use crate::{
     net::{Host, Net},
@@ -130,6 +131,16 @@ impl Fleet {
             }
             _ => false,
         }
+    }
+
+    /// Asks a node's process to stop, as SIGTERM does; `false` if it can't be asked.
+    pub(crate) fn stop(&self, id: NodeId) -> bool {
+        let host = self.now(id).latest.as_ref().map(|(host, _)| Arc::clone(host));
+        let Some(host) = host.filter(|host| host.process.condition() == Condition::Running) else {
+            return false;
+        };
+        let tasks = host.services().tasks;
+        tasks.inspect(Tasks::request_stop).is_some()
     }
 
     /// Pauses a node's process; gives it if it ran.

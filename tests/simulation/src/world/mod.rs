@@ -1,6 +1,9 @@
 //! A run: a cluster is set up, clients work while faults happen, everything heals, the end is read, and
 //! the history is judged.
 
+mod crowd;
+#[cfg(test)]
+mod failover;
 mod faults;
 mod fleet;
 mod outcome;
@@ -13,11 +16,8 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::oneshot,
-    time::{Instant, sleep, sleep_until, timeout},
-};
-use weir_history::{Delivery, End, Event, History, Partition, Recorder, Writer};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use weir_history::{Event, History, Recorder};
 use weir_ids::NodeId;
 use weir_meta::store::Memory;
 use weir_runtime::watch;
@@ -25,13 +25,14 @@ use weir_segment_store::testing::{Fate, FaultyObjects, Request};
 
 use crate::{
     chance::Chance,
-    client::{self, Clients, Ends, Kind, Membership, Phase, Shared, Topics},
+    client::{self, Clients, Phase, Shared, Topics},
     clock::NodeClock,
     net::Net,
     node::{Node, Roles},
     stores::Mishaps,
     trace::Trace,
 };
+use crowd::Crowd;
 use fleet::Fleet;
 pub use outcome::{Failure, Outcome};
 
@@ -43,9 +44,6 @@ const HEALTHY: Duration = Duration::from_secs(5);
 const FAULTS_AFTER: Duration = Duration::from_secs(2);
 /// How long anything may take that must come to an end once everything is healthy.
 const HEALS_WITHIN: Duration = Duration::from_secs(120);
-/// Whether the latest offset must lie behind all that anybody saw acknowledged before.
-const ENDS_BIND_ALL: bool = false;
-
 /// What to run.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -89,37 +87,27 @@ pub fn run(seed: u64, options: &Options) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
-/// A task whose result is waited for; panics show elsewhere.
-fn begin<T: Send + 'static>(
-    task: impl Future<Output = T> + Send + 'static,
-) -> oneshot::Receiver<T> {
-    let (done, result) = oneshot::channel();
-    crate::free(async move {
-        let _ = done.send(task.await);
-    });
-    result
-}
-
 async fn story(seed: u64, options: &Options, trace: Trace) -> Outcome {
-    let world = set_up(seed, &trace);
-    crate::free(world.net.clone().run());
-    let shared = clients(&world);
+    let world = World::new(seed, &trace, roles(&Chance::new(seed, "cluster")));
+    let shared = clients(&world, topics(&Chance::new(seed, "topics")));
     let mut outcome = Outcome { seed, ..Outcome::default() };
-    let told = play(&world, &shared, options, &mut outcome).await;
+    let told = play(&world, &shared, options).await;
     outcome.ownership_changes = faults::ownership_changes(&world).await;
     outcome.lives = world.fleet.lives();
-    world.fleet.end();
-    world.net.end();
+    world.end();
     let outrages = shared.outrages.lock().unwrap_or_else(PoisonError::into_inner).clone();
     outcome.failures.extend(outrages.into_iter().map(Failure::Outrage));
     outcome.failures.extend(panics::taken().into_iter().map(Failure::Panic));
-    if let Some(history) = told {
-        outcome.acknowledged = acknowledged(&history);
-        outcome.events = history.log.len() as u64;
-        let verdict = history.check();
-        if !verdict.is_clean() {
-            outcome.failures.push(Failure::Broken(verdict.to_string()));
+    match told {
+        Ok(history) => {
+            outcome.acknowledged = acknowledged(&history);
+            outcome.events = history.log.len() as u64;
+            let verdict = history.check();
+            if !verdict.is_clean() {
+                outcome.failures.push(Failure::Broken(verdict.to_string()));
+            }
         }
+        Err(failure) => outcome.failures.push(failure),
     }
     outcome.fired = trace.counts();
     outcome.digest = trace.digest();
@@ -127,24 +115,33 @@ async fn story(seed: u64, options: &Options, trace: Trace) -> Outcome {
     outcome
 }
 
-fn set_up(seed: u64, trace: &Trace) -> World {
-    let chance = Chance::new(seed, "cluster");
-    let net = Net::new(seed, trace.clone());
-    let objects = FaultyObjects::new(|_: Request, _: &str| Fate::Done);
-    let metadata = Memory::new();
-    let began = Instant::now();
-    let nodes = roles(&chance).into_iter().zip(1..).map(|(roles, id)| Node {
-        id: NodeId(id),
-        roles,
-        seed,
-        net: net.clone(),
-        clock: NodeClock::new(began),
-        mishaps: Mishaps::new(seed, format!("n{id}"), trace.clone()),
-        objects: objects.clone(),
-        metadata: metadata.clone(),
-    });
-    let fleet = Fleet::new(&net, nodes.collect());
-    World { seed, trace: trace.clone(), net, fleet, metadata }
+impl World {
+    /// Machines with these roles, all off.
+    fn new(seed: u64, trace: &Trace, roles: Vec<Roles>) -> Self {
+        let net = Net::new(seed, trace.clone());
+        crate::free(net.clone().run());
+        let objects = FaultyObjects::new(|_: Request, _: &str| Fate::Done);
+        let metadata = Memory::new();
+        let began = Instant::now();
+        let nodes = roles.into_iter().zip(1..).map(|(roles, id)| Node {
+            id: NodeId(id),
+            roles,
+            seed,
+            net: net.clone(),
+            clock: NodeClock::new(began),
+            mishaps: Mishaps::new(seed, format!("n{id}"), trace.clone()),
+            objects: objects.clone(),
+            metadata: metadata.clone(),
+        });
+        let fleet = Fleet::new(&net, nodes.collect());
+        Self { seed, trace: trace.clone(), net, fleet, metadata }
+    }
+
+    /// Lets everything go.
+    fn end(&self) {
+        self.fleet.end();
+        self.net.end();
+    }
 }
 
 /// The roles of each node: three brokers, two of everything else, together in one process or apart.
@@ -166,20 +163,24 @@ fn roles(chance: &Chance) -> Vec<Roles> {
     }
 }
 
-fn clients(world: &World) -> Shared {
-    let chance = Chance::new(world.seed, "topics");
+/// Each with its partitions.
+fn topics(chance: &Chance) -> Topics {
     let mut topics = vec![("alpha".to_owned(), chance.within(2..=5) as u32)];
     topics.push(("beta".to_owned(), chance.within(2..=4) as u32));
     if chance.percent(50) {
         topics.push(("gamma".to_owned(), 1));
     }
+    Topics::new(topics)
+}
+
+fn clients(world: &World, topics: Topics) -> Shared {
     let proxies = world.fleet.nodes().filter(|node| node.roles.proxy).map(|node| node.id);
     Arc::new(Clients {
         seed: world.seed,
         net: world.net.clone(),
         clock: NodeClock::new(Instant::now()),
         recorder: Recorder::new(),
-        topics: Topics::new(topics),
+        topics,
         proxies: proxies.collect(),
         phase: watch::Sender::new(Phase::Working),
         outrages: Mutex::default(),
@@ -187,39 +188,15 @@ fn clients(world: &World) -> Shared {
     })
 }
 
-/// Plays a run; gives what was seen, unless it got stuck.
-async fn play(
-    world: &World,
-    shared: &Shared,
-    options: &Options,
-    outcome: &mut Outcome,
-) -> Option<History> {
+/// Plays a run; gives what was seen.
+async fn play(world: &World, shared: &Shared, options: &Options) -> Result<History, Failure> {
     for node in world.fleet.nodes() {
         world.fleet.start(node.id);
     }
-    let mut stuck = |what: &str| outcome.failures.push(Failure::Stuck(what.to_owned()));
-    if timeout(HEALS_WITHIN, client::create(shared, u16::MAX - 1)).await.is_err() {
-        stuck("the topics are not created");
-        return None;
-    }
+    let created = timeout(HEALS_WITHIN, client::create(shared, u16::MAX - 1)).await;
+    created.map_err(|_| Failure::Stuck("the topics are not created".to_owned()))?;
     let began = Instant::now();
-    let kinds = kinds(world, shared);
-    let producers: Vec<_> = (0..)
-        .zip(&kinds)
-        .map(|(writer, (partition, kind))| {
-            begin(client::produce(Arc::clone(shared), writer, *partition, *kind))
-        })
-        .collect();
-    let consumers: Vec<_> = consumed(world, shared)
-        .into_iter()
-        .map(|partitions| begin(client::consume(Arc::clone(shared), partitions)))
-        .collect();
-    let groups = vec!["group-a".to_owned(), "group-b".to_owned()];
-    let members: Vec<_> = members(world, &groups)
-        .into_iter()
-        .map(|membership| begin(client::member(Arc::clone(shared), membership)))
-        .collect();
-    let askers: Vec<_> = (0..2).map(|_| begin(client::ask(Arc::clone(shared)))).collect();
+    let crowd = Crowd::begin(world, shared);
     if !options.calm {
         sleep(FAULTS_AFTER).await;
         faults::make(world, began + WORKING).await;
@@ -227,38 +204,7 @@ async fn play(
     sleep_until(began + WORKING).await;
     heal(world);
     sleep(HEALTHY).await;
-    shared.phase.send_replace(Phase::Finishing);
-    world.trace.line(format_args!("clients finish"));
-    let healthy_by = Instant::now() + HEALS_WITHIN;
-    let within = || healthy_by.saturating_duration_since(Instant::now());
-    let mut writers = Vec::new();
-    for (number, ((partition, kind), producer)) in kinds.iter().zip(producers).enumerate() {
-        match timeout(within(), producer).await {
-            Ok(Ok(sent)) => writers.push(Writer { delivery: kind.delivery(), sent }),
-            _ => {
-                stuck(&format!("producer {number} of partition {partition} is not done"));
-                return None;
-            }
-        }
-    }
-    for others in members.into_iter().chain(askers) {
-        if timeout(within(), others).await.is_err() {
-            stuck("a member of a group, or an asker, is not done");
-            return None;
-        }
-    }
-    shared.phase.send_replace(Phase::Reading);
-    let Ok(ends) = timeout(within(), client::read_ends(shared, &groups)).await else {
-        stuck("the end can't be read");
-        return None;
-    };
-    for consumer in consumers {
-        if timeout(within(), consumer).await.is_err() {
-            stuck("a consumer does not reach the end");
-            return None;
-        }
-    }
-    Some(history(shared, writers, ends))
+    crowd.finish(world, shared).await
 }
 
 /// Ends all faults.
@@ -270,67 +216,6 @@ fn heal(world: &World) {
         node.mishaps.set_metadata(crate::stores::Mood::Calm);
     }
     world.fleet.heal();
-}
-
-/// Which partition each producer writes to, and how.
-fn kinds(world: &World, shared: &Shared) -> Vec<(i32, Kind)> {
-    let chance = Chance::new(world.seed, "producers");
-    let partitions = shared.topics.partitions();
-    let mut kinds: Vec<(i32, Kind)> = (0..partitions)
-        .map(|partition| {
-            let kind = if chance.percent(70) { Kind::Idempotent } else { Kind::Plain };
-            (partition, kind)
-        })
-        .collect();
-    for _ in 0..2 {
-        kinds.push((chance.below(partitions as u64) as i32, Kind::Idempotent));
-    }
-    kinds
-}
-
-/// Which partitions each consumer reads.
-fn consumed(world: &World, shared: &Shared) -> Vec<Vec<i32>> {
-    let chance = Chance::new(world.seed, "consumers");
-    let all: Vec<i32> = (0..shared.topics.partitions()).collect();
-    let some: Vec<i32> = all.iter().copied().filter(|_| chance.percent(50)).collect();
-    let mut consumed = vec![all];
-    if !some.is_empty() {
-        consumed.push(some);
-    }
-    consumed
-}
-
-fn members(world: &World, groups: &[String]) -> Vec<Membership> {
-    let chance = Chance::new(world.seed, "groups");
-    let mut members = Vec::new();
-    for (number, group) in (0..).zip(groups) {
-        for _ in 0..chance.within(1..=3) {
-            members.push(Membership { group: group.clone(), number });
-        }
-    }
-    members
-}
-
-impl Kind {
-    fn delivery(self) -> Delivery {
-        match self {
-            Self::Idempotent => Delivery::ExactlyOnce,
-            Self::Plain => Delivery::OnceEachSent,
-        }
-    }
-}
-
-fn history(shared: &Shared, writers: Vec<Writer>, ends: Ends) -> History {
-    let Ends { starts, ends, read, offsets } = ends;
-    let partitions = starts.iter().zip(&ends).map(|(start, end)| Partition::new(*start, *end));
-    let offsets = offsets.into_iter().map(|(group, place)| (weir_history::Group(group), place));
-    let end = End {
-        partitions: partitions.collect(),
-        read,
-        offsets: offsets.collect(),
-        ..End::default()
-    };
-    History { writers, end: Some(end), ends_bind_all: ENDS_BIND_ALL, ..shared.recorder.history() }
 }
 
 fn acknowledged(history: &History) -> u64 {
