@@ -20,7 +20,7 @@ pub enum Bug {
     ConflictTakenForFence,
     /// The fence goes behind the last slot that a listing shows.
     HoleHiddenByListing,
-    /// The seal is recorded without comparing how far the log was trimmed meanwhile.
+    /// The end of a log is looked for, and recorded, without regard to how far it was trimmed.
     SealWithoutTrim,
     /// An owner accepts again under an epoch whose release it has sent.
     AcceptAfterRelease,

@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use futures::FutureExt;
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -82,11 +83,8 @@ impl Tasks {
         F: Future<Output = ()> + Send + 'static,
     {
         let tracked: Vec<_> = self.above.iter().map(TaskTracker::token).collect();
-        let running = self.tracker.track_future(task(self.stop()));
-        let task = async move {
-            running.await;
-            drop(tracked);
-        };
+        // An async block that awaits what it holds has room for it twice.
+        let task = self.tracker.track_future(task(self.stop())).map(move |()| drop(tracked));
         match &self.spawn {
             Some(spawn) => spawn.spawn(name, Box::pin(task)),
             None => {

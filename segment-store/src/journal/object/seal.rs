@@ -6,7 +6,7 @@ use weir_ids::{SessionId, Slot};
 use weir_runtime::planted::{Bug, is_planted};
 
 use super::{
-    ObjectJournal, corrupt, name,
+    FORGOTTEN, ObjectJournal, corrupt, name,
     put::{Body, Landing},
     unavailable,
 };
@@ -35,7 +35,8 @@ impl ObjectJournal {
         session: SessionId,
         from: Slot,
     ) -> Result<Sealed, Error> {
-        let first = from.max(Slot::OPEN.next());
+        let untrimmed = is_planted(Bug::SealWithoutTrim) && from != FORGOTTEN;
+        let first = if untrimmed { Slot::OPEN.next() } else { from.max(Slot::OPEN.next()) };
         if is_planted(Bug::HoleHiddenByListing) {
             return self.end_behind_listed(session, first).await;
         }

@@ -16,6 +16,8 @@ use crate::{chance::Chance, net::Place, process::Condition, stores::Mood};
 const BETWEEN_MS: std::ops::RangeInclusive<u64> = 200..=3_000;
 /// Longer than the lease of a session.
 const LONG_MS: std::ops::RangeInclusive<u64> = 10_000..=20_000;
+/// Longer than the controller waits for a broker that says nothing.
+const ISOLATED_MS: std::ops::RangeInclusive<u64> = 18_000..=28_000;
 const HOUR_MS: i64 = 3_600_000;
 /// Which acts are not left to chance.
 const SURE_CRASH: u64 = 5;
@@ -41,7 +43,8 @@ pub(super) async fn make(world: &World, until: Instant) {
             0..14 => kill(world, &act, left),
             14..28 => pause(world, &act, left),
             28..42 => cut(world, &act, left),
-            42..50 => slow(world, &act, left),
+            42..47 => slow(world, &act, left),
+            47..50 => isolate(world, &act, left),
             50..64 => objects(world, &act, left),
             64..76 => metadata(world, &act, left),
             76..82 => lose_leases(world, &act),
@@ -157,6 +160,34 @@ fn cut(world: &World, chance: &Chance, left: Duration) {
     ways.iter().for_each(|(from, to)| world.net.cut(*from, *to));
     let net = world.net.clone();
     after(time, left, move || ways.iter().for_each(|(from, to)| net.mend(*from, *to)));
+}
+
+/// Cuts a node off from the metadata and from all other nodes, but not from the objects and from its own
+/// clients. Perhaps it stands still at first: then it finds its fence, or what else is left of its
+/// session, long after it was given up.
+fn isolate(world: &World, chance: &Chance, left: Duration) {
+    let Some(id) = victim(&world.fleet, chance) else { return };
+    let (still, then) = (chance.millis(ISOLATED_MS), chance.millis(1_000..=9_000));
+    let paused = if chance.percent(50) { world.fleet.pause(id) } else { None };
+    let kind = if paused.is_some() { "isolated and paused" } else { "isolated" };
+    world.trace.fired(kind, format_args!("n{id} for {still:?} and {then:?}"));
+    let others = world.fleet.nodes().map(|node| node.id).filter(|other| *other != id);
+    let places: Vec<Place> = others.map(Place::Node).chain([Place::Metadata]).collect();
+    let here = Place::Node(id);
+    for place in &places {
+        world.net.cut(here, *place);
+        world.net.cut(*place, here);
+    }
+    if let Some(process) = paused {
+        after(still, left, move || process.resume());
+    }
+    let net = world.net.clone();
+    after(still + then, left, move || {
+        for place in places {
+            net.mend(here, place);
+            net.mend(place, here);
+        }
+    });
 }
 
 fn slow(world: &World, chance: &Chance, left: Duration) {
