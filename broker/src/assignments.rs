@@ -127,6 +127,8 @@ impl Broker {
                 }
             }
         }
+        // What was opened only for that: nothing else may ever call for another look.
+        self.give_up(snapshot, opened).await;
         opened.note(failures, snapshot, self.node())
     }
 
