@@ -10,7 +10,7 @@ const PARTITIONS: u32 = 48;
 /// The goal of FAILURES row 35.
 const WITHIN: Duration = Duration::from_secs(3);
 
-/// Four brokers of six, two proxies, and two of what else there is.
+/// Six brokers, two proxies, and two of what else there is.
 fn roles() -> Vec<Roles> {
     let broker = Roles { broker: true, ..Roles::default() };
     let proxy = Roles { proxy: true, ..Roles::default() };
