@@ -115,6 +115,13 @@ impl Directory {
         self.leaders().remove(&partition);
     }
 
+    /// Forgets all, and drops its connections.
+    pub(super) fn begin_anew(&self) {
+        self.leaders().clear();
+        let wires = std::mem::take(&mut *self.wires());
+        wires.values().for_each(|wire| wire.end());
+    }
+
     /// Asks a proxy for the cluster.
     pub(super) async fn refresh(&self) -> bool {
         let topics = self.shared.topics.all().map(|(name, _)| MetadataRequestTopic {

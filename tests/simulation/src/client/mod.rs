@@ -27,7 +27,7 @@ pub(crate) use asker::ask;
 pub(crate) use consumer::consume;
 pub(crate) use ends::{Ends, read_ends};
 pub(crate) use group::{Membership, member};
-pub(crate) use producer::{Kind, produce};
+pub(crate) use producer::{Kind, Pace, produce};
 pub(crate) use setup::create;
 pub(crate) use topics::Topics;
 

@@ -3,7 +3,7 @@
 //! It tries again as the Java client does: with the same sequence numbers, in order, on a new connection
 //! if the old one is gone, to whoever leads the partition then. It gives up nothing.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, ops::RangeInclusive, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{StreamExt, future::BoxFuture, stream::FuturesOrdered};
@@ -37,6 +37,12 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(6);
 const PAUSE: Duration = Duration::from_millis(100);
 /// Batches in flight, as Java's default allows for an idempotent producer.
 const IN_FLIGHT: usize = 5;
+/// Pause between two batches, in milliseconds: of one that works all the time, and within a spell.
+const STEADY_MS: RangeInclusive<u64> = 20..=400;
+const BRISK_MS: RangeInclusive<u64> = 20..=100;
+/// How long a spell lasts, and the rest behind it.
+const SPELL_MS: RangeInclusive<u64> = 1_000..=4_000;
+const REST_MS: RangeInclusive<u64> = 4_000..=15_000;
 /// How often in a row a sequence may be refused that nothing is in front of.
 const REFUSALS_MAX: u32 = 20;
 
@@ -45,6 +51,14 @@ const REFUSALS_MAX: u32 = 20;
 pub(crate) enum Kind {
     Idempotent,
     Plain,
+}
+
+/// How a producer spreads its work.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Pace {
+    Steady,
+    /// It works for a while, rests for longer, and comes back with new connections.
+    Spells,
 }
 
 struct Batch {
@@ -60,6 +74,8 @@ struct Producer {
     writer: u16,
     partition: i32,
     id: Option<ProducerId>,
+    /// When its spell of work is over, if it works by spells.
+    tired_at: Option<Instant>,
     next: u32,
     batches: VecDeque<Batch>,
     refusals: u32,
@@ -70,16 +86,23 @@ type Told = Result<Option<i64>, ErrorCode>;
 
 /// Produces to `partition` until the phase ends, and then until everything is acknowledged. Gives how
 /// many values were handed over.
-pub(crate) async fn produce(shared: Shared, writer: u16, partition: i32, kind: Kind) -> u32 {
+pub(crate) async fn produce(
+    shared: Shared,
+    writer: u16,
+    partition: i32,
+    kind: Kind,
+    pace: Pace,
+) -> u32 {
     let notes = shared.recorder.client(Isolation::default());
     let directory = Directory::new(&shared, notes.client().0);
     let id = match kind {
         Kind::Idempotent => Some(init(&directory).await),
         Kind::Plain => None,
     };
+    let tired_at = (pace == Pace::Spells).then(Instant::now);
     let (next, batches, refusals) = (0, VecDeque::new(), 0);
     let mut producer =
-        Producer { directory, notes, writer, partition, id, next, batches, refusals };
+        Producer { directory, notes, writer, partition, id, tired_at, next, batches, refusals };
     producer.run().await;
     producer.next
 }
@@ -99,9 +122,9 @@ impl Producer {
         let shared = Arc::clone(&self.directory.shared);
         let mut due = Instant::now() + self.directory.chance.millis(0..=500);
         loop {
-            let working = shared.phase() == Phase::Working;
             if self.batches.is_empty() {
-                if !working {
+                self.rest_if_tired().await;
+                if shared.phase() != Phase::Working {
                     return;
                 }
                 sleep_until(due).await;
@@ -113,6 +136,18 @@ impl Producer {
                 self.directory.forget(self.partition);
                 sleep(PAUSE).await;
             }
+        }
+    }
+
+    fn is_tired(&self) -> bool {
+        self.tired_at.is_some_and(|at| at <= Instant::now())
+    }
+
+    async fn rest_if_tired(&mut self) {
+        if self.is_tired() {
+            sleep(self.directory.chance.millis(REST_MS)).await;
+            self.directory.begin_anew();
+            self.tired_at = Some(Instant::now() + self.directory.chance.millis(SPELL_MS));
         }
     }
 
@@ -129,7 +164,8 @@ impl Producer {
         let mut answered = 0;
         loop {
             let working = self.directory.shared.phase() == Phase::Working;
-            let may_send = failed.is_none() && working && in_flight.len() < IN_FLIGHT;
+            let may_send =
+                failed.is_none() && working && !self.is_tired() && in_flight.len() < IN_FLIGHT;
             tokio::select! {
                 biased;
                 Some(told) = in_flight.next() => {
@@ -146,7 +182,9 @@ impl Producer {
                 }
                 () = sleep_until(*due), if may_send => {
                     self.gather();
-                    *due = Instant::now() + self.directory.chance.millis(20..=400);
+                    let brisk = self.tired_at.is_some();
+                    let pause = if brisk { BRISK_MS } else { STEADY_MS };
+                    *due = Instant::now() + self.directory.chance.millis(pause);
                     in_flight.push_back(self.send(&wire, self.batches.len() - 1));
                 }
                 else => break,

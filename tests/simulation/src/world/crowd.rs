@@ -11,7 +11,7 @@ use weir_history::{Delivery, End, History, Partition, Writer};
 use super::{Failure, HEALS_WITHIN, World};
 use crate::{
     chance::Chance,
-    client::{self, Ends, Kind, Membership, Phase, Shared},
+    client::{self, Ends, Kind, Membership, Pace, Phase, Shared},
 };
 
 /// All of them, at work.
@@ -43,7 +43,7 @@ impl Crowd {
     /// Sets them to work.
     pub(super) fn begin(world: &World, shared: &Shared) -> Self {
         let producer = |(writer, (partition, kind))| {
-            let work = client::produce(Arc::clone(shared), writer, partition, kind);
+            let work = client::produce(Arc::clone(shared), writer, partition, kind, world.pace);
             (partition, kind, begin(work))
         };
         let consumer = |partitions| begin(client::consume(Arc::clone(shared), partitions));
@@ -115,7 +115,11 @@ fn consumed(world: &World, shared: &Shared) -> Vec<Vec<i32>> {
     consumed
 }
 
+/// A quiet cluster has none: they commit all the time.
 fn members(world: &World, groups: &[String]) -> Vec<Membership> {
+    if world.pace == Pace::Spells {
+        return Vec::new();
+    }
     let chance = Chance::new(world.seed, "groups");
     let mut members = Vec::new();
     for (number, group) in (0..).zip(groups) {

@@ -1,6 +1,9 @@
 //! Making trouble, by the seed: one act after the other, several at once, each for a while.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use tokio::time::{Instant, sleep};
 use weir_ids::NodeId;
@@ -10,7 +13,7 @@ use weir_meta::{
 };
 
 use super::{World, fleet::Fleet};
-use crate::{chance::Chance, net::Place, process::Condition, stores::Mood};
+use crate::{chance::Chance, client::Pace, net::Place, process::Condition, stores::Mood};
 
 /// Pause between two acts, in milliseconds.
 const BETWEEN_MS: std::ops::RangeInclusive<u64> = 200..=3_000;
@@ -21,7 +24,10 @@ const ISOLATED_MS: std::ops::RangeInclusive<u64> = 18_000..=28_000;
 const HOUR_MS: i64 = 3_600_000;
 /// Which acts are not left to chance.
 const SURE_CRASH: u64 = 5;
+const SURE_ISOLATION: u64 = 7;
 const SURE_MOVE: u64 = 9;
+/// By which act some partition must have changed its owner.
+const SURE_CHANGE: u64 = 12;
 
 /// Makes trouble until `until`.
 pub(super) async fn make(world: &World, until: Instant) {
@@ -33,24 +39,39 @@ pub(super) async fn make(world: &World, until: Instant) {
         // Each act has numbers of its own.
         let act = Chance::new(world.seed, &format!("act {number}"));
         let left = until.saturating_duration_since(Instant::now());
+        if number >= SURE_CHANGE && ownership_changes(world).await == 0 {
+            let owner = owner(world, &act).await;
+            owner.into_iter().for_each(|id| kill(world, id, &act, left));
+            continue;
+        }
+        if number == SURE_ISOLATION && world.pace == Pace::Spells {
+            // Only an owner that nobody writes to goes on believing that it is one, if nothing else happens.
+            if let Some(owner) = owner(world, &act).await {
+                sleep(isolate(world, owner, &act, left)).await;
+            }
+            continue;
+        }
         let kind = match number {
             // Whatever else happens: a crash, and a move.
             SURE_CRASH => 0,
             SURE_MOVE => 99,
             _ => chance.below(100),
         };
+        let victim = victim(&world.fleet, &act);
         match kind {
-            0..14 => kill(world, &act, left),
-            14..28 => pause(world, &act, left),
+            0..14 => victim.into_iter().for_each(|id| kill(world, id, &act, left)),
+            14..28 => victim.into_iter().for_each(|id| pause(world, id, &act, left)),
             28..42 => cut(world, &act, left),
             42..47 => slow(world, &act, left),
-            47..50 => isolate(world, &act, left),
+            47..50 => {
+                let _ = victim.map(|id| isolate(world, id, &act, left));
+            }
             50..64 => objects(world, &act, left),
             64..76 => metadata(world, &act, left),
             76..82 => lose_leases(world, &act),
             82..86 => clock(world, &act),
             86..89 => reset(world, &act),
-            89..94 => stop(world, &act),
+            89..94 => victim.into_iter().for_each(|id| stop(world, id)),
             _ => relocate(world, &act).await,
         }
     }
@@ -64,11 +85,11 @@ fn after(time: Duration, left: Duration, undo: impl FnOnce() + Send + 'static) {
     });
 }
 
-/// A node that may fail now: enough others are left.
-fn victim(fleet: &Fleet, chance: &Chance) -> Option<NodeId> {
+/// The nodes that may fail now: enough others are left.
+fn candidates(fleet: &Fleet) -> Vec<NodeId> {
     let healthy = |id: NodeId| fleet.condition(id) == Condition::Running;
     let nodes: Vec<_> = fleet.nodes().collect();
-    let candidates: Vec<NodeId> = nodes
+    nodes
         .iter()
         .filter(|node| {
             let others = |role: fn(&crate::node::Roles) -> bool| {
@@ -82,12 +103,26 @@ fn victim(fleet: &Fleet, chance: &Chance) -> Option<NodeId> {
                 && (!node.roles.broker || others(|roles| roles.broker) > 0)
         })
         .map(|node| node.id)
-        .collect();
+        .collect()
+}
+
+/// One of them.
+fn victim(fleet: &Fleet, chance: &Chance) -> Option<NodeId> {
+    let candidates = candidates(fleet);
     (!candidates.is_empty()).then(|| *chance.pick(&candidates))
 }
 
-fn kill(world: &World, chance: &Chance, left: Duration) {
-    let Some(id) = victim(&world.fleet, chance) else { return };
+/// A broker that a partition is assigned to, if one of those may fail now.
+async fn owner(world: &World, chance: &Chance) -> Option<NodeId> {
+    let (entries, _) = list(&world.metadata, Assignment::PREFIX).await.ok()?;
+    let assignments = entries.iter().filter_map(|entry| Assignment::decode(entry).ok());
+    let owners: BTreeSet<NodeId> = assignments.flat_map(|assignment| assignment.nodes).collect();
+    let candidates: Vec<NodeId> =
+        candidates(&world.fleet).into_iter().filter(|id| owners.contains(id)).collect();
+    (!candidates.is_empty()).then(|| *chance.pick(&candidates))
+}
+
+fn kill(world: &World, id: NodeId, chance: &Chance, left: Duration) {
     let time = chance.millis(200..=15_000);
     if world.fleet.kill(id) {
         world.trace.fired("crash", format_args!("n{id} for {time:?}"));
@@ -97,15 +132,13 @@ fn kill(world: &World, chance: &Chance, left: Duration) {
 }
 
 /// It is started again when it has ended.
-fn stop(world: &World, chance: &Chance) {
-    let Some(id) = victim(&world.fleet, chance) else { return };
+fn stop(world: &World, id: NodeId) {
     if world.fleet.stop(id) {
         world.trace.fired("stop", format_args!("n{id}"));
     }
 }
 
-fn pause(world: &World, chance: &Chance, left: Duration) {
-    let Some(id) = victim(&world.fleet, chance) else { return };
+fn pause(world: &World, id: NodeId, chance: &Chance, left: Duration) {
     let long = chance.percent(40);
     let time = chance.millis(if long { LONG_MS } else { 200..=4_000 });
     let Some(process) = world.fleet.pause(id) else { return };
@@ -162,32 +195,39 @@ fn cut(world: &World, chance: &Chance, left: Duration) {
     after(time, left, move || ways.iter().for_each(|(from, to)| net.mend(*from, *to)));
 }
 
-/// Cuts a node off from the metadata and from all other nodes, but not from the objects and from its own
-/// clients. Perhaps it stands still at first: then it finds its fence, or what else is left of its
-/// session, long after it was given up.
-fn isolate(world: &World, chance: &Chance, left: Duration) {
-    let Some(id) = victim(&world.fleet, chance) else { return };
+/// Cuts a node off from the metadata and from the other nodes, but perhaps for a proxy, and not from the
+/// objects and from clients. Perhaps it stands still at first: then it finds its fence, or what else is left
+/// of its session, long after it was given up. Gives how long it lasts.
+fn isolate(world: &World, id: NodeId, chance: &Chance, left: Duration) -> Duration {
     let (still, then) = (chance.millis(ISOLATED_MS), chance.millis(1_000..=9_000));
     let paused = if chance.percent(50) { world.fleet.pause(id) } else { None };
     let kind = if paused.is_some() { "isolated and paused" } else { "isolated" };
-    world.trace.fired(kind, format_args!("n{id} for {still:?} and {then:?}"));
-    let others = world.fleet.nodes().map(|node| node.id).filter(|other| *other != id);
-    let places: Vec<Place> = others.map(Place::Node).chain([Place::Metadata]).collect();
-    let here = Place::Node(id);
-    for place in &places {
-        world.net.cut(here, *place);
-        world.net.cut(*place, here);
-    }
+    let mut here = vec![id];
+    here.extend(company(world, id, chance));
+    world.trace.fired(kind, format_args!("{here:?} for {still:?} and {then:?}"));
+    let others = world.fleet.nodes().map(|node| node.id).filter(|other| !here.contains(other));
+    let there: Vec<Place> = others.map(Place::Node).chain([Place::Metadata]).collect();
+    let ways: Vec<(Place, Place)> = here
+        .iter()
+        .flat_map(|here| there.iter().map(|there| (Place::Node(*here), *there)))
+        .flat_map(|(here, there)| [(here, there), (there, here)])
+        .collect();
+    ways.iter().for_each(|(from, to)| world.net.cut(*from, *to));
     if let Some(process) = paused {
         after(still, left, move || process.resume());
     }
     let net = world.net.clone();
-    after(still + then, left, move || {
-        for place in places {
-            net.mend(here, place);
-            net.mend(place, here);
-        }
-    });
+    let lasts = (still + then).min(left);
+    after(lasts, left, move || ways.iter().for_each(|(from, to)| net.mend(*from, *to)));
+    lasts
+}
+
+/// A proxy that is cut off together with a node that has none, perhaps: not if it is the only one.
+fn company(world: &World, id: NodeId, chance: &Chance) -> Option<NodeId> {
+    let proxies: Vec<NodeId> =
+        world.fleet.nodes().filter(|node| node.roles.proxy).map(|node| node.id).collect();
+    let wanted = proxies.len() > 1 && !proxies.contains(&id) && chance.percent(50);
+    wanted.then(|| *chance.pick(&proxies))
 }
 
 fn slow(world: &World, chance: &Chance, left: Duration) {

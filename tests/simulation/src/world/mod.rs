@@ -25,7 +25,7 @@ use weir_segment_store::testing::{Fate, FaultyObjects, Request};
 
 use crate::{
     chance::Chance,
-    client::{self, Clients, Phase, Shared, Topics},
+    client::{self, Clients, Pace, Phase, Shared, Topics},
     clock::NodeClock,
     net::Net,
     node::{Node, Roles},
@@ -60,6 +60,7 @@ pub(crate) struct World {
     net: Net,
     fleet: Fleet,
     metadata: Memory,
+    pace: Pace,
 }
 
 /// Runs one seed.
@@ -88,7 +89,8 @@ pub fn run(seed: u64, options: &Options) -> anyhow::Result<Outcome> {
 }
 
 async fn story(seed: u64, options: &Options, trace: Trace) -> Outcome {
-    let world = World::new(seed, &trace, roles(&Chance::new(seed, "cluster")));
+    let roles = roles(&Chance::new(seed, "cluster"));
+    let world = World::new(seed, &trace, roles, pace(&Chance::new(seed, "pace")));
     let shared = clients(&world, topics(&Chance::new(seed, "topics")));
     let mut outcome = Outcome { seed, ..Outcome::default() };
     let told = play(&world, &shared, options).await;
@@ -117,7 +119,7 @@ async fn story(seed: u64, options: &Options, trace: Trace) -> Outcome {
 
 impl World {
     /// Machines with these roles, all off.
-    fn new(seed: u64, trace: &Trace, roles: Vec<Roles>) -> Self {
+    fn new(seed: u64, trace: &Trace, roles: Vec<Roles>, pace: Pace) -> Self {
         let net = Net::new(seed, trace.clone());
         crate::free(net.clone().run());
         let objects = FaultyObjects::new(|_: Request, _: &str| Fate::Done);
@@ -134,7 +136,7 @@ impl World {
             metadata: metadata.clone(),
         });
         let fleet = Fleet::new(&net, nodes.collect());
-        Self { seed, trace: trace.clone(), net, fleet, metadata }
+        Self { seed, trace: trace.clone(), net, fleet, metadata, pace }
     }
 
     /// Lets everything go.
@@ -161,6 +163,11 @@ fn roles(chance: &Chance) -> Vec<Roles> {
         }
         _ => vec![broker, broker, broker, proxy, proxy, inner, inner],
     }
+}
+
+/// Some clusters are mostly quiet: that is when what nobody notices lasts.
+fn pace(chance: &Chance) -> Pace {
+    if chance.percent(15) { Pace::Spells } else { Pace::Steady }
 }
 
 /// Each with its partitions.
