@@ -39,7 +39,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 const IN_FLIGHT: usize = 5;
 /// Pause between two batches, in milliseconds: of one that works all the time, and within a spell.
 const STEADY_MS: RangeInclusive<u64> = 20..=400;
-const BRISK_MS: RangeInclusive<u64> = 20..=100;
+const BRISK_MS: RangeInclusive<u64> = 5..=40;
 /// How long a spell lasts, and the rest behind it.
 const SPELL_MS: RangeInclusive<u64> = 1_000..=4_000;
 const REST_MS: RangeInclusive<u64> = 4_000..=15_000;
@@ -78,6 +78,8 @@ struct Producer {
     tired_at: Option<Instant>,
     next: u32,
     batches: VecDeque<Batch>,
+    /// Whether brokers know it, because something of it was acknowledged.
+    known: bool,
     refusals: u32,
 }
 
@@ -100,9 +102,18 @@ pub(crate) async fn produce(
         Kind::Plain => None,
     };
     let tired_at = (pace == Pace::Spells).then(Instant::now);
-    let (next, batches, refusals) = (0, VecDeque::new(), 0);
-    let mut producer =
-        Producer { directory, notes, writer, partition, id, tired_at, next, batches, refusals };
+    let mut producer = Producer {
+        directory,
+        notes,
+        writer,
+        partition,
+        id,
+        tired_at,
+        next: 0,
+        batches: VecDeque::new(),
+        known: false,
+        refusals: 0,
+    };
     producer.run().await;
     producer.next
 }
@@ -139,6 +150,12 @@ impl Producer {
         }
     }
 
+    /// Its first batch goes alone: of a producer that it does not know a broker takes any sequence, so a later
+    /// batch must not be there when the partition begins to accept. (Java risks it, and begins a new epoch.)
+    fn in_flight_max(&self) -> usize {
+        if self.known { IN_FLIGHT } else { 1 }
+    }
+
     fn is_tired(&self) -> bool {
         self.tired_at.is_some_and(|at| at <= Instant::now())
     }
@@ -164,8 +181,10 @@ impl Producer {
         let mut answered = 0;
         loop {
             let working = self.directory.shared.phase() == Phase::Working;
-            let may_send =
-                failed.is_none() && working && !self.is_tired() && in_flight.len() < IN_FLIGHT;
+            let may_send = failed.is_none()
+                && working
+                && !self.is_tired()
+                && in_flight.len() < self.in_flight_max();
             tokio::select! {
                 biased;
                 Some(told) = in_flight.next() => {
@@ -182,8 +201,7 @@ impl Producer {
                 }
                 () = sleep_until(*due), if may_send => {
                     self.gather();
-                    let brisk = self.tired_at.is_some();
-                    let pause = if brisk { BRISK_MS } else { STEADY_MS };
+                    let pause = if self.tired_at.is_some() { BRISK_MS } else { STEADY_MS };
                     *due = Instant::now() + self.directory.chance.millis(pause);
                     in_flight.push_back(self.send(&wire, self.batches.len() - 1));
                 }
@@ -212,9 +230,14 @@ impl Producer {
         while self.batches.pop_front_if(|batch| batch.acked).is_some() {}
     }
 
+    /// How many records a batch has.
+    fn gathered(&self) -> RangeInclusive<u64> {
+        if self.tired_at.is_some() { 1..=16 } else { 1..=6 }
+    }
+
     /// Makes the next batch.
     fn gather(&mut self) {
-        let (first, count) = (self.next, self.directory.chance.within(1..=6) as u32);
+        let (first, count) = (self.next, self.directory.chance.within(self.gathered()) as u32);
         self.next += count;
         let now = self.directory.shared.clock.now();
         let mut builder = BatchBuilder::new();
@@ -275,7 +298,7 @@ impl Producer {
         match told {
             Ok(base) => {
                 batch.acked = true;
-                self.refusals = 0;
+                (self.known, self.refusals) = (true, 0);
                 self.notes.note_all((0..count).map(|delta| {
                     let offset = base.map_or(-1, |base| base + i64::from(delta));
                     let value = Value { writer, number: first + delta };
