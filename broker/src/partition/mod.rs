@@ -20,7 +20,7 @@ mod tail;
 
 use std::sync::Arc;
 
-use weir_ids::{LeaderEpoch, Offset, TopicPartition};
+use weir_ids::{LeaderEpoch, Offset, Timestamp, TopicPartition};
 use weir_runtime::planted::{Bug, is_planted};
 use weir_segment_store::{ObjectName, checkpoint::Listing};
 
@@ -69,12 +69,13 @@ pub(crate) struct Partition {
 }
 
 impl Partition {
-    pub(crate) fn new(claimed: Claimed) -> Self {
+    /// A partition as it was found, opened at `now`.
+    pub(crate) fn new(claimed: Claimed, now: Timestamp) -> Self {
         let Claimed { id, epoch, listing, rules } = claimed;
         assert!(listing.is_dense(), "the references of {id} leave a hole: {listing:?}");
         let producers = match is_planted(Bug::ProducersForgotten) {
             true => Producers::default(),
-            false => Producers::from_listing(&listing),
+            false => Producers::from_listing(&listing, now),
         };
         Self {
             id,

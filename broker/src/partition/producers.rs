@@ -11,7 +11,9 @@ use crate::client::AppendError;
 /// How many producers a partition remembers; beyond, the one silent for longest is forgotten.
 pub(crate) const MAX_PRODUCERS: usize = 5_000;
 
-/// The producers of one partition, undurable batches included.
+/// The producers of one partition, undurable batches included. Since when they are silent is counted by this
+/// broker's clock: what a client calls the time of a record, an old one that is copied for example, says
+/// nothing of when it was last here.
 #[derive(Default)]
 pub(crate) struct Producers {
     states: BTreeMap<ProducerId, ProducerState>,
@@ -27,8 +29,11 @@ pub(crate) enum Sequenced {
 }
 
 impl Producers {
-    pub(crate) fn from_listing(listing: &Listing) -> Self {
-        Self { states: listing.producers.clone() }
+    /// Those that earlier owners knew; they are heard of at `now`.
+    pub(crate) fn from_listing(listing: &Listing, now: Timestamp) -> Self {
+        let mut states = listing.producers.clone();
+        states.values_mut().for_each(|state| state.last_timestamp = now);
+        Self { states }
     }
 
     /// Judges the sequence of a batch with a producer id, at time `now`.
@@ -79,11 +84,10 @@ impl Producers {
             self.forget_one(now, expiry_ms);
         }
         let epoch = header.producer_epoch;
-        self.states.entry(header.producer_id).or_insert_with(|| ProducerState::new(epoch)).push(
-            epoch,
-            past,
-            header.max_timestamp,
-        );
+        self.states
+            .entry(header.producer_id)
+            .or_insert_with(|| ProducerState::new(epoch))
+            .push(epoch, past, now);
     }
 
     fn forget_one(&mut self, now: Timestamp, expiry_ms: i64) {

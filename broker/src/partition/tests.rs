@@ -19,6 +19,7 @@ const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
 /// A partition and what has been handed to the log.
 struct Scene {
+    now: Timestamp,
     partition: Partition,
     patcher: Patcher,
     log: Vec<Accepted>,
@@ -56,8 +57,8 @@ impl Scene {
 
     fn with(listing: Listing, rules: TopicRules) -> Self {
         let claimed = Claimed { id: id(), epoch: LeaderEpoch(4), listing, rules: Arc::new(rules) };
-        let partition = Partition::new(claimed);
-        Self { partition, patcher: Patcher::new(), log: Vec::new() }
+        let partition = Partition::new(claimed, NOW);
+        Self { partition, patcher: Patcher::new(), log: Vec::new(), now: NOW }
     }
 
     fn append(&mut self, records: Bytes) -> Receipt {
@@ -73,7 +74,7 @@ impl Scene {
 
     fn append_as(&mut self, append: Append) -> Receipt {
         let (resolver, receipt) = receipt(id());
-        match self.partition.append(append, resolver, 1, NOW, &mut self.patcher) {
+        match self.partition.append(append, resolver, 1, self.now, &mut self.patcher) {
             Verdict::Accepted(accepted, answered) => {
                 self.log.push(accepted);
                 answered.into_iter().for_each(Answered::send);
@@ -253,11 +254,29 @@ fn sequences_wrap_and_unknown_producers_begin_anywhere() {
 fn a_producer_that_idled_too_long_begins_anew() {
     let rules = TopicRules { producer_expiry_ms: 1000, ..TopicRules::default() };
     let mut scene = Scene::with(Listing::default(), rules);
-    let mut old = BatchBuilder::new().producer(ProducerId(9), ProducerEpoch(0), Sequence(0));
-    old.push(Timestamp(NOW.0 - 2000), None, Some(b"old"), &[]).unwrap();
-    drop(scene.append(produced(old)));
+    drop(scene.append(sequenced(9, 0, 0, 1)));
+    scene.now = Timestamp(NOW.0 + 1001);
     drop(scene.append(sequenced(9, 0, 77, 1)));
     assert_eq!(scene.log.len(), 2, "an idle producer gets no fatal error");
+}
+
+#[test]
+fn old_records_do_not_make_their_producer_forgotten() {
+    let mut scene = Scene::new();
+    let old = |sequence: i32| {
+        let mut old = BatchBuilder::new();
+        old = old.producer(ProducerId(9), ProducerEpoch(0), Sequence(sequence));
+        old.push(Timestamp(1), None, Some(b"copied"), &[]).unwrap();
+        produced(old)
+    };
+    drop(scene.append(old(0)));
+    let gap = answer(&mut scene.append(old(2))).unwrap();
+    assert!(matches!(gap, Err(AppendError::OutOfOrderSequence { .. })), "{gap:?}");
+    scene.durable(0);
+    scene.checkpoint();
+    let mut next = Scene::with(scene.partition.listing(), TopicRules::default());
+    let gap = answer(&mut next.append(old(2))).unwrap();
+    assert!(matches!(gap, Err(AppendError::OutOfOrderSequence { .. })), "{gap:?}");
 }
 
 #[test]

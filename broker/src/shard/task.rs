@@ -192,7 +192,7 @@ impl Shard {
     }
 
     fn handle_open(&mut self, claimed: Claimed, now: Timestamp) {
-        let partition = Partition::new(claimed);
+        let partition = Partition::new(claimed, now);
         let id = partition.id();
         assert!(!self.partitions.contains_key(&id), "{id} is opened twice");
         self.partitions.insert(id, partition);
