@@ -24,6 +24,7 @@ mod references;
 mod release;
 mod retire;
 mod role;
+pub mod rpc;
 mod shard;
 mod standing;
 mod topic_rules;

@@ -17,6 +17,7 @@ mod groups;
 mod image;
 mod records;
 mod routed;
+pub mod rpc;
 mod settings;
 mod shard;
 

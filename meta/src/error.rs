@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// Trouble that every operation on the metadata can meet.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error, serde::Serialize, serde::Deserialize)]
 pub enum Error {
     /// The store did not do it.
     #[error(transparent)]

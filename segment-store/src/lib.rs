@@ -10,9 +10,11 @@
 
 pub mod checkpoint;
 pub mod journal;
+mod location;
 mod name;
 pub mod object;
 mod part;
+mod probe;
 mod reader;
 mod reference;
 mod retry;
@@ -21,8 +23,10 @@ mod store;
 pub mod testing;
 mod wire;
 
+pub use location::{Location, LocationError};
 pub use name::{NameError, ObjectName};
 pub use part::Part;
+pub use probe::{ProbeError, probe_condition};
 pub use reader::{ReadError, Reader};
 pub use reference::{ByteRange, Reference};
 pub use retry::{Retry, RetrySettings};

@@ -1,6 +1,6 @@
 //! Where a run of offsets of one partition is stored.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use weir_ids::{LeaderEpoch, Offset, SessionId, Slot, Timestamp};
 
 use crate::{
@@ -35,6 +35,26 @@ pub struct Reference {
     pub data: ByteRange,
     /// The index entry of each batch.
     pub index: ByteRange,
+}
+
+impl Reference {
+    /// References as they are handed to another process: in the format that checkpoints have.
+    pub fn encode(references: &[Self]) -> Bytes {
+        let mut to = BytesMut::with_capacity(8 + references.len() * 2 * LEAST_BYTES);
+        put(&mut to, references);
+        to.freeze()
+    }
+
+    /// What [`Reference::encode`] made.
+    ///
+    /// # Errors
+    /// When the bytes are none.
+    pub fn decode(bytes: &[u8]) -> Result<Vec<Self>, Malformed> {
+        let mut from = Cursor::new(bytes);
+        let references = get(&mut from)?;
+        from.finish("bytes behind the references")?;
+        Ok(references)
+    }
 }
 
 const WAL_SLOT: u64 = 1;

@@ -64,7 +64,7 @@ pub struct Appended {
 }
 
 /// Why an append did not take place, or may not have.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, serde::Serialize, serde::Deserialize)]
 pub enum AppendError {
     /// This broker does not own the partition. Surely not appended: refresh and try another.
     #[error("this broker does not own {0}")]
@@ -119,7 +119,7 @@ pub enum AppendError {
 }
 
 /// A batch that will never be accepted as it is.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, serde::Serialize, serde::Deserialize)]
 pub enum Refused {
     /// The batch itself is not right, or not what the topic takes.
     #[error(transparent)]

@@ -9,6 +9,8 @@
 //! that every later owner will find.
 
 mod append;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod read;
 mod report;
 mod tail;

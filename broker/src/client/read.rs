@@ -86,7 +86,7 @@ pub enum TimestampMatch {
 }
 
 /// Why a read was not answered.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, serde::Serialize, serde::Deserialize)]
 pub enum ReadError {
     /// This broker does not own the partition: refresh and try another.
     #[error("this broker does not own {0}")]

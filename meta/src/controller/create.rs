@@ -41,7 +41,7 @@ fn check(wanted: &CreateTopic, settings: Settings) -> Result<Counts, Error> {
         Counts { partitions, replication_factor }
     } else if asked.is_some() || factor.is_some() {
         let reason = "it and a count or a replication factor are given; give one of both";
-        return Err(Error::InvalidAssignment { reason });
+        return Err(Error::InvalidAssignment { reason: reason.into() });
     } else {
         check_assignments(&wanted.assignments)?
     };
@@ -58,7 +58,7 @@ fn check(wanted: &CreateTopic, settings: Settings) -> Result<Counts, Error> {
 
 /// Checks an assignment by hand by Kafka's rules; which brokers it names does not matter.
 fn check_assignments(assignments: &[ManualAssignment]) -> Result<Counts, Error> {
-    let invalid = |reason| Error::InvalidAssignment { reason };
+    let invalid = |reason: &'static str| Error::InvalidAssignment { reason: reason.into() };
     let numbers: BTreeSet<i32> = assignments.iter().map(|wanted| wanted.partition).collect();
     let count = i32::try_from(assignments.len()).map_err(|_| invalid("it is too long"))?;
     if numbers.len() != assignments.len() {
@@ -73,7 +73,7 @@ fn check_assignments(assignments: &[ManualAssignment]) -> Result<Counts, Error> 
 
 /// Checks the brokers of partitions; how many each has.
 fn check_brokers<'a>(partitions: impl Iterator<Item = &'a [i32]>) -> Result<i16, Error> {
-    let invalid = |reason| Error::InvalidAssignment { reason };
+    let invalid = |reason: &'static str| Error::InvalidAssignment { reason: reason.into() };
     let mut factor = None;
     for brokers in partitions {
         if brokers.is_empty() {
@@ -273,7 +273,7 @@ fn check_growth(wanted: &CreatePartitions, topic: &Topic) -> Result<u32, Error> 
     if let Some(assignments) = &wanted.assignments {
         if assignments.len() != (total - topic.partitions) as usize {
             let reason = "it is not as long as there are new partitions";
-            return Err(Error::InvalidAssignment { reason });
+            return Err(Error::InvalidAssignment { reason: reason.into() });
         }
         check_brokers(assignments.iter().map(|brokers| &brokers[..]))?;
     }

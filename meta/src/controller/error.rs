@@ -1,5 +1,7 @@
 //! Why the controller does not do what it was asked. Each maps onto one error of Kafka.
 
+use std::borrow::Cow;
+
 use weir_ids::NodeId;
 
 use super::TopicRef;
@@ -10,7 +12,7 @@ use crate::{
 };
 
 /// Why the controller does not do what it was asked.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error, serde::Serialize, serde::Deserialize)]
 pub enum Error {
     /// INVALID_TOPIC_EXCEPTION.
     #[error(transparent)]
@@ -61,7 +63,7 @@ pub enum Error {
     #[error("the replica assignment makes no sense: {reason}")]
     InvalidAssignment {
         /// What is wrong.
-        reason: &'static str,
+        reason: Cow<'static, str>,
     },
     /// INVALID_CONFIG.
     #[error(transparent)]

@@ -14,6 +14,7 @@
 //! - `placement`: which node should own what; pure.
 //! - `liveness`: who is probably alive; pure. `link`: whether this process could tell. `probe`: how
 //!   a broker is asked. `report`: how others say that they can't reach one. `condemn`: doing it.
+//! - `rpc`: the controller across processes.
 //! - `driver`: what goes on by itself: condemning the sessions of dead brokers, keeping the
 //!   assignments even (`moves`), finishing what was interrupted, removing what was deleted.
 
@@ -32,6 +33,7 @@ mod partitions;
 pub mod placement;
 mod probe;
 mod report;
+pub mod rpc;
 #[cfg(test)]
 mod tests;
 
@@ -92,7 +94,7 @@ pub trait Controller: Send + Sync {
 }
 
 /// A topic that is to be created.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct CreateTopic {
     /// Its name.
     pub name: String,
@@ -111,7 +113,7 @@ pub struct CreateTopic {
 }
 
 /// The brokers that a client wants for a partition.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct ManualAssignment {
     /// The partition.
     pub partition: i32,
@@ -120,7 +122,7 @@ pub struct ManualAssignment {
 }
 
 /// A topic that was created, or could be.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct CreatedTopic {
     /// Its identity; [`TopicId::NIL`] if it was only validated.
     pub id: TopicId,
@@ -135,7 +137,7 @@ pub struct CreatedTopic {
 }
 
 /// A topic that was deleted.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct DeletedTopic {
     /// Its name.
     pub name: String,
@@ -144,7 +146,7 @@ pub struct DeletedTopic {
 }
 
 /// Names a topic.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub enum TopicRef {
     /// By name.
     Name(String),
@@ -153,7 +155,7 @@ pub enum TopicRef {
 }
 
 /// A topic that is to have more partitions.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct CreatePartitions {
     /// The topic's name.
     pub topic: String,
@@ -166,7 +168,7 @@ pub struct CreatePartitions {
 }
 
 /// A change of a topic's configs.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct AlterConfigs {
     /// The topic's name.
     pub topic: String,
@@ -177,7 +179,7 @@ pub struct AlterConfigs {
 }
 
 /// What to change in a topic's configs.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub enum ConfigsChange {
     /// These configs, in order; the others stay.
     Incremental(Vec<(String, ConfigOp)>),
@@ -186,7 +188,7 @@ pub enum ConfigsChange {
 }
 
 /// A change of one config.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub enum ConfigOp {
     /// Sets it.
     Set(String),

@@ -50,7 +50,7 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync {
 }
 
 /// Why a value can't be read.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error, serde::Serialize, serde::Deserialize)]
 pub enum ModelError {
     /// A newer version of Weir wrote it.
     #[error(

@@ -80,7 +80,9 @@ impl Topic {
 }
 
 /// What is wrong with a topic's name.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Debug, thiserror::Error, serde::Serialize, serde::Deserialize,
+)]
 pub enum TopicNameError {
     /// It is empty.
     #[error("a topic's name can't be empty")]

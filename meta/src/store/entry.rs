@@ -35,7 +35,9 @@ impl fmt::Debug for Revision {
 }
 
 /// A lease's name within its store.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize,
+)]
 pub struct LeaseId(pub u64);
 
 impl fmt::Display for LeaseId {
@@ -45,7 +47,8 @@ impl fmt::Display for LeaseId {
 }
 
 /// The name of an entry: text with `/` between its parts, ordered byte by byte. Cheap to clone.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(from = "String", into = "String")]
 pub struct Key(Arc<str>);
 
 impl Key {
@@ -64,6 +67,12 @@ impl From<&str> for Key {
 impl From<String> for Key {
     fn from(text: String) -> Self {
         Key(text.into())
+    }
+}
+
+impl From<Key> for String {
+    fn from(key: Key) -> Self {
+        key.as_str().to_owned()
     }
 }
 

@@ -15,7 +15,7 @@ pub enum Remedy {
 }
 
 /// Why a store did not do what it was asked.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error, serde::Serialize, serde::Deserialize)]
 pub enum StoreError {
     /// The store did not take the request; a write was surely not applied.
     #[error("metadata store is not available: {reason}; try again")]

@@ -17,13 +17,15 @@
 //!
 //! [`Memory`] keeps everything in the process, on the caller's time, for tests and simulation.
 //! [`Embedded`] keeps it in one file, for clusters of one machine. Both run the same state machine
-//! (`machine`), and every implementation runs the same suite (`conformance`).
+//! (`machine`). [`Etcd`](etcd::Etcd) asks an etcd. Every implementation runs the same suite
+//! (`conformance`).
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod embedded;
 mod entry;
 mod error;
+pub mod etcd;
 mod faulty;
 mod history;
 mod machine;

@@ -8,7 +8,7 @@
 mod effective;
 mod table;
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 pub use effective::{CleanupPolicy, TimestampType, TopicConfig};
 pub use table::TOPIC_CONFIGS;
@@ -53,21 +53,21 @@ pub struct ConfigDefinition {
 }
 
 /// Why configs are refused.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error, serde::Serialize, serde::Deserialize)]
 pub enum ConfigError {
     /// There is no such config.
-    #[error("unknown topic config {name:?}{}", nearest.map(|n| format!("; did you mean {n:?}?")).unwrap_or_default())]
+    #[error("unknown topic config {name:?}{}", nearest.as_ref().map(|n| format!("; did you mean {n:?}?")).unwrap_or_default())]
     Unknown {
         /// The name.
         name: String,
         /// The most similar one, if any is.
-        nearest: Option<&'static str>,
+        nearest: Option<Cow<'static, str>>,
     },
     /// Its value can't be that.
     #[error("topic config {name} can't be {value:?}: it is {wanted}")]
     BadValue {
         /// The config.
-        name: &'static str,
+        name: Cow<'static, str>,
         /// The value.
         value: String,
         /// What it may be.
@@ -77,11 +77,11 @@ pub enum ConfigError {
     #[error("topic config {low}={low_value} is above {high}={high_value}")]
     Contradiction {
         /// The one that must not be above the other.
-        low: &'static str,
+        low: Cow<'static, str>,
         /// Its value.
         low_value: i64,
         /// The other.
-        high: &'static str,
+        high: Cow<'static, str>,
         /// Its value.
         high_value: i64,
     },
@@ -89,17 +89,17 @@ pub enum ConfigError {
     #[error("topic config {name}={value} is not supported: {reason}")]
     NotSupported {
         /// The config.
-        name: &'static str,
+        name: Cow<'static, str>,
         /// The value.
         value: String,
         /// Why.
-        reason: &'static str,
+        reason: Cow<'static, str>,
     },
     /// Only lists can be appended to or subtracted from.
     #[error("topic config {name} is not a list: set it instead")]
     NotAList {
         /// The config.
-        name: &'static str,
+        name: Cow<'static, str>,
     },
 }
 
@@ -109,9 +109,10 @@ pub enum ConfigError {
 /// [`ConfigError::Unknown`], with the nearest name.
 pub fn definition(name: &str) -> Result<&'static ConfigDefinition, ConfigError> {
     let place = TOPIC_CONFIGS.binary_search_by(|config| config.name.cmp(name));
-    place
-        .map(|at| &TOPIC_CONFIGS[at])
-        .map_err(|_| ConfigError::Unknown { name: name.to_owned(), nearest: nearest(name) })
+    place.map(|at| &TOPIC_CONFIGS[at]).map_err(|_| ConfigError::Unknown {
+        name: name.to_owned(),
+        nearest: nearest(name).map(Cow::Borrowed),
+    })
 }
 
 fn nearest(name: &str) -> Option<&'static str> {
@@ -133,18 +134,18 @@ pub fn check(configs: &BTreeMap<String, String>) -> Result<(), ConfigError> {
     let contradiction = effective.min_compaction_lag_ms > effective.max_compaction_lag_ms;
     if contradiction {
         return Err(ConfigError::Contradiction {
-            low: "min.compaction.lag.ms",
+            low: "min.compaction.lag.ms".into(),
             low_value: effective.min_compaction_lag_ms,
-            high: "max.compaction.lag.ms",
+            high: "max.compaction.lag.ms".into(),
             high_value: effective.max_compaction_lag_ms,
         });
     }
     match configs.get("remote.storage.enable") {
         Some(value) if value.trim().eq_ignore_ascii_case("true") => {
             Err(ConfigError::NotSupported {
-                name: "remote.storage.enable",
+                name: "remote.storage.enable".into(),
                 value: value.clone(),
-                reason: "every topic is in the object store as it is",
+                reason: "every topic is in the object store as it is".into(),
             })
         }
         _ => Ok(()),
@@ -161,7 +162,7 @@ impl ConfigDefinition {
             return Ok(());
         }
         let (value, wanted) = (value.to_owned(), self.kind.to_string());
-        Err(ConfigError::BadValue { name: self.name, value, wanted })
+        Err(ConfigError::BadValue { name: self.name.into(), value, wanted })
     }
 
     /// `value`, a list, with the items of `more` added that it lacks.
@@ -192,7 +193,7 @@ impl ConfigDefinition {
     fn must_be_list(&self) -> Result<(), ConfigError> {
         match self.kind {
             Kind::List(_) | Kind::Replicas => Ok(()),
-            _ => Err(ConfigError::NotAList { name: self.name }),
+            _ => Err(ConfigError::NotAList { name: self.name.into() }),
         }
     }
 }
@@ -334,6 +335,9 @@ mod tests {
         assert_eq!(policy.subtract("delete, compact", "delete").unwrap(), "compact");
         assert_eq!(policy.subtract("delete", "delete").unwrap(), "");
         let not = definition("retention.ms").unwrap();
-        assert_eq!(not.append("1", "2"), Err(ConfigError::NotAList { name: "retention.ms" }));
+        assert_eq!(
+            not.append("1", "2"),
+            Err(ConfigError::NotAList { name: "retention.ms".into() })
+        );
     }
 }

@@ -37,7 +37,9 @@ pub(super) mod at {
 ///
 /// In stored bytes each of these is corruption; from a client, CORRUPT_MESSAGE, except for the
 /// magic, which is INVALID_RECORD.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, serde::Serialize, serde::Deserialize,
+)]
 pub enum Error {
     /// The bytes end before the batch does.
     #[error("record batch at byte {position} needs {needed} bytes but only {available} are there")]
@@ -76,7 +78,9 @@ pub enum Error {
 }
 
 /// The CRC in a batch's header is not that of its bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, serde::Serialize, serde::Deserialize,
+)]
 #[error("record batch crc is {stored:#010x} in its header but {computed:#010x} over its bytes")]
 pub struct CrcMismatch {
     /// What the header says.

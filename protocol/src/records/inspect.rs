@@ -29,7 +29,9 @@ impl RecordRules {
 }
 
 /// What a record lacks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, serde::Serialize, serde::Deserialize,
+)]
 pub enum Lack {
     /// What compaction goes by.
     #[error("a compacted topic takes no record without a key")]
@@ -47,7 +49,7 @@ pub enum Lack {
 }
 
 /// A record that does not fit the topic: an entry of `record_errors` in the answer (KIP-467).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Unfit {
     /// The record's number in its batch, from 0.
     pub index: i32,

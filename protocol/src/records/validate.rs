@@ -31,7 +31,9 @@ pub struct ProduceRules {
 
 /// Why a broker refuses a client's batch. None of them goes away by trying again with the same
 /// bytes, but for bytes that were damaged on their way ([`ErrorCode::CORRUPT_MESSAGE`]).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, serde::Serialize, serde::Deserialize,
+)]
 pub enum Rejection {
     /// Nothing at all.
     #[error("no record batch where exactly one is expected")]

@@ -8,6 +8,7 @@
 pub use weir_test_cache as cache;
 
 mod admin;
+mod etcd;
 pub mod http;
 mod kafka;
 mod ports;
@@ -18,6 +19,7 @@ mod weir;
 pub mod wire;
 
 pub use admin::Admin;
+pub use etcd::{Etcd, EtcdSettings};
 pub use kafka::Kafka;
 pub use ports::free_port;
 pub use process::{Input, Process, Usage};

@@ -27,8 +27,13 @@ const PLACES: &[Place] = &[
     Place { name: "weir-protocol-derive", may: &[], never: IO },
     Place { name: "weir-protocol", may: &["weir-ids", "weir-protocol-derive"], never: IO },
     Place {
+        name: "weir-rpc",
+        may: &["weir-ids", "weir-runtime"],
+        never: &["object_store", "redb", "axum"],
+    },
+    Place {
         name: "weir-meta",
-        may: &["weir-ids", "weir-runtime", "weir-protocol"],
+        may: &["weir-ids", "weir-runtime", "weir-protocol", "weir-rpc"],
         never: &["object_store", "axum"],
     },
     Place {
@@ -38,7 +43,14 @@ const PLACES: &[Place] = &[
     },
     Place {
         name: "weir-broker",
-        may: &["weir-ids", "weir-runtime", "weir-protocol", "weir-meta", "weir-segment-store"],
+        may: &[
+            "weir-ids",
+            "weir-runtime",
+            "weir-protocol",
+            "weir-rpc",
+            "weir-meta",
+            "weir-segment-store",
+        ],
         never: &["object_store", "redb", "axum"],
     },
     Place {
@@ -49,6 +61,7 @@ const PLACES: &[Place] = &[
             "weir-ids",
             "weir-runtime",
             "weir-protocol",
+            "weir-rpc",
             "weir-meta",
             "weir-segment-store",
             "weir-broker",
@@ -61,6 +74,7 @@ const PLACES: &[Place] = &[
             "weir-ids",
             "weir-runtime",
             "weir-protocol",
+            "weir-rpc",
             "weir-meta",
             "weir-segment-store",
             "weir-broker",
@@ -74,6 +88,7 @@ const PLACES: &[Place] = &[
             "weir-ids",
             "weir-runtime",
             "weir-protocol",
+            "weir-rpc",
             "weir-meta",
             "weir-segment-store",
             "weir-broker",

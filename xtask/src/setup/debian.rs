@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::command::{self, in_path};
 
 /// A program that tests run, and the package that brings it.
-const PROGRAMS: [(&str, &str); 8] = [
+const PROGRAMS: [(&str, &str); 10] = [
     ("cc", "gcc"),
     ("make", "make"),
     ("kcat", "kcat"),
@@ -16,6 +16,8 @@ const PROGRAMS: [(&str, &str); 8] = [
     ("python3", "python3-venv"),
     ("node", "nodejs"),
     ("npm", "npm"),
+    ("etcd", "etcd-server"),
+    ("etcdctl", "etcd-client"),
 ];
 
 /// Installs what is missing.

@@ -1,0 +1,73 @@
+//! What a node with the coordinator role offers.
+
+use std::sync::Arc;
+
+use weir_protocol::{
+    ApiKey, Message, Request as Asked,
+    messages::{
+        DeleteGroupsRequest, DescribeGroupsRequest, HeartbeatRequest, JoinGroupRequest,
+        LeaveGroupRequest, ListGroupsRequest, OffsetCommitRequest, OffsetFetchRequest,
+        SyncGroupRequest,
+    },
+};
+use weir_rpc::{
+    MESSAGE_BYTES_MAX,
+    tonic::{self, Request, Response, Status},
+};
+
+use super::wire::{Answer, Question, coordinator_server};
+use crate::{Caller, CoordinatorClient};
+
+/// The service of `coordinator`.
+pub fn service(
+    coordinator: Arc<dyn CoordinatorClient>,
+) -> coordinator_server::CoordinatorServer<Service> {
+    coordinator_server::CoordinatorServer::new(Service(coordinator))
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX)
+}
+
+/// See the module.
+pub struct Service(Arc<dyn CoordinatorClient>);
+
+/// Decodes what is asked, asks it, encodes the answer.
+macro_rules! relay {
+    ($this:ident, $question:ident, $($request:ident => $method:ident),* $(,)?) => {{
+        let version = i16::try_from($question.version);
+        let version = version.map_err(|_| Status::invalid_argument("no such version"))?;
+        let caller = Caller {
+            client_id: $question.client_id.into(),
+            client_host: $question.client_host.into(),
+            api_version: version,
+        };
+        match i16::try_from($question.api).ok().and_then(ApiKey::from_key) {
+            $(Some(<$request as Asked>::API) => {
+                let request = $request::decode_versioned($question.request);
+                let request = request.map_err(|error| Status::invalid_argument(error.to_string()))?;
+                let answer = $this.0.$method(caller, request).await;
+                answer.encode_versioned(version)
+            })*
+            _ => return Err(Status::unimplemented("this is none of a group's requests")),
+        }
+    }};
+}
+
+#[tonic::async_trait]
+impl coordinator_server::Coordinator for Service {
+    async fn ask(&self, request: Request<Question>) -> Result<Response<Answer>, Status> {
+        let question = request.into_inner();
+        let response = relay!(self, question,
+            JoinGroupRequest => join_group,
+            SyncGroupRequest => sync_group,
+            HeartbeatRequest => heartbeat,
+            LeaveGroupRequest => leave_group,
+            OffsetCommitRequest => offset_commit,
+            OffsetFetchRequest => offset_fetch,
+            DescribeGroupsRequest => describe_groups,
+            ListGroupsRequest => list_groups,
+            DeleteGroupsRequest => delete_groups,
+        );
+        let response = response.map_err(|error| Status::internal(error.to_string()))?;
+        Ok(Response::new(Answer { response }))
+    }
+}
