@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
@@ -115,17 +115,11 @@ async fn serve_until_told(config: &Config, place: &Place) -> Result<()> {
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     };
-    print_ready(&node, &place.data);
+    println!("weir is ready: {}{}", node.describe(), place.describe());
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
         () = node.failed() => {}
     }
     node.shutdown().await
-}
-
-/// The one line that says that it serves.
-fn print_ready(node: &Running, data: &Path) {
-    let (kafka, http) = node.addresses();
-    println!("weir is ready: Kafka on {kafka}, HTTP on {http}, data in {}", data.display());
 }

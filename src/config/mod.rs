@@ -43,6 +43,8 @@ pub(crate) struct Node {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Meta {
     pub(crate) url: String,
+    /// Passed to the store's client.
+    pub(crate) options: BTreeMap<String, String>,
 }
 
 /// Where records are.
@@ -69,7 +71,7 @@ pub(crate) struct Http {
     pub(crate) listen: String,
 }
 
-/// Where other nodes reach this one.
+/// Where other nodes reach this one, if there are any.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Rpc {
@@ -167,7 +169,7 @@ impl Default for Node {
 
 impl Default for Meta {
     fn default() -> Self {
-        Self { url: "embedded:///var/lib/weir/meta".to_owned() }
+        Self { url: "embedded:///var/lib/weir/meta".to_owned(), options: BTreeMap::new() }
     }
 }
 

@@ -1,41 +1,55 @@
 //! A node: roles put together into a process, run until it is told to stop, and taken down in order.
 //!
-//! Order on the way up: the directory's lock, metadata, the view of the cluster, sockets, broker,
-//! controller, coordinator, and the proxy last, when everything that it relies on serves. On the way
-//! down the other way round: clients are answered before what answers them goes.
+//! A node that is alone and one of a cluster are put together in the same way, over different foundations.
+//! Order on the way up: what it stands on, the view of the cluster, sockets, broker, controller,
+//! coordinator, and the proxy last, when everything that it relies on serves. On the way down the other way
+//! round: clients are answered before what answers them goes.
 
-mod brokers;
+mod foundation;
+mod peers;
 mod place;
 mod registration;
+mod roles;
+mod settings;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 use prometheus_client::registry::Registry;
-use uuid::Uuid;
-use weir_broker::{BrokerDeps, BrokerRole, BrokerSettings};
-use weir_coordinator::{BrokerLog, Cluster, Coordinator, ViewedCluster};
+use weir_broker::{
+    BrokerDeps, BrokerRole,
+    client::{BrokerClient, Brokers},
+    collector::{Collector, CollectorDeps, CollectorSettings},
+    rpc::{RemoteBrokers, RemoteProbe},
+};
+use weir_coordinator::{
+    BrokerLog, Cluster, Coordinator, CoordinatorClient, RoutedCoordinators, ViewedCluster,
+    rpc::RemoteCoordinators,
+};
 use weir_ids::NodeId;
 use weir_meta::{
-    Metadata, ProducerIds,
-    controller::{LocalController, NoProbe, Settings as ControllerSettings},
-    model::{HostPort, Node, Role, Session},
-    store::Embedded,
+    ProducerIds,
+    controller::{
+        BrokenLinks, Controller, LocalController, NoProbe, Probe, Settings as ControllerSettings,
+        rpc::RemoteController,
+    },
+    model::{HostPort, Node, Session},
     views::View,
 };
 use weir_proxy::{
-    BoundProxy, ListenerConfig, Proxy, ProxyConfig, ProxyDeps, Settings as ProxySettings,
+    BoundProxy, Proxy, ProxyDeps,
     http::{self, Readiness},
 };
-use weir_runtime::{Runtime, Tasks};
-use weir_segment_store::{
-    Reader, Store,
-    journal::{FileJournal, FileJournalSettings},
-};
+use weir_rpc::{Identity, Links, Server, tonic::service::Routes};
+use weir_runtime::{Runtime, TaskError, Tasks};
+use weir_segment_store::Reader;
 
-use crate::{config::Config, data_dir::DataDir};
-use brokers::LocalBrokers;
+use crate::config::Config;
+use foundation::{Foundation, Hold};
+use peers::ViewedPeers;
 pub(crate) use place::Place;
+use place::Rpc;
+pub(crate) use roles::Roles;
 
 /// How long the controller is waited for before clients are served without one.
 const ELECTION_WAIT: Duration = Duration::from_secs(15);
@@ -44,89 +58,80 @@ const ELECTION_WAIT: Duration = Duration::from_secs(15);
 pub(crate) struct Running {
     tasks: Tasks,
     readiness: Readiness,
-    proxy: Proxy,
-    coordinator: Coordinator,
-    broker: Arc<BrokerRole>,
-    metadata: Embedded,
-    http: std::net::SocketAddr,
-    _data: DataDir,
+    proxy: Option<Proxy>,
+    coordinator: Option<Coordinator>,
+    broker: Option<Arc<BrokerRole>>,
+    roles: Roles,
+    http: SocketAddr,
+    hold: Hold,
+}
+
+/// What roles are put together from.
+struct Parts<'a> {
+    config: &'a Config,
+    roles: Roles,
+    /// It is the only node there is.
+    is_alone: bool,
+    runtime: Runtime,
+    tasks: Tasks,
+    node: NodeId,
+    foundation: &'a Foundation,
+    view: View,
+    links: Links,
+    reader: Reader,
 }
 
 impl Running {
-    /// Starts all roles on the directories of `place`.
+    /// Starts a node at `place`.
     pub(crate) async fn start(config: &Config, place: &Place) -> Result<Self> {
-        let runtime = Runtime::system();
-        let tasks = Tasks::new();
-        let data = DataDir::open(&place.data)?;
-        let embedded = Embedded::open(place.meta_in(&data)).await?;
-        let metadata = Metadata::new(Arc::new(embedded.clone()));
-        let founded = runtime.uuid().to_string();
-        let cluster = metadata.join_cluster(&config.cluster, &founded).await?;
-        let cluster_id = Uuid::parse_str(&cluster.id)
-            .with_context(|| format!("the cluster's id {:?} in the metadata", cluster.id))?;
-        let view = View::follow(metadata.clone(), &tasks).await?;
+        let (runtime, tasks) = (Runtime::system(), Tasks::new());
+        let (foundation, roles, rpc) = match place {
+            Place::Alone(directories) => {
+                let foundation = Foundation::alone(config, directories, &runtime).await?;
+                (foundation, Roles::ALL, None)
+            }
+            Place::Cluster(shared) => {
+                let foundation = Foundation::shared(config, shared, &runtime).await?;
+                (foundation, shared.roles, Some(&shared.rpc))
+            }
+        };
         let node = NodeId(config.node.id);
-        let bound = BoundProxy::bind(proxy_config(config, &cluster.id)?).await?;
-        let (mut registry, readiness) = (Registry::default(), Readiness::default());
-
-        let store = Store::local(&data.objects(), data.path().to_owned())?;
-        let session = Session { node, rpc: None, zone: config.node.zone.clone() };
-        let deps = BrokerDeps {
-            cluster: cluster_id,
-            node,
-            runtime: runtime.clone(),
-            metadata: metadata.clone(),
-            store: store.clone(),
-            journal: Arc::new(journal(config, &data, cluster_id, &runtime)),
-            session,
-        };
-        let broker = BrokerRole::start(deps, broker_settings(config), view.clone(), &tasks).await?;
-        broker.register_metrics(&mut registry);
-        let shown = shown(config, bound.advertised());
-        registration::keep(metadata.clone(), node, shown, &tasks).await?;
-        let controller = controller(config, &metadata, &view, &runtime, node, &tasks).await;
-        let brokers = Arc::new(LocalBrokers::new(node, broker.client()));
-        let reader = Reader::new(store, config.proxy.index_cache_bytes);
-        let seen: Arc<dyn Cluster> =
-            Arc::new(ViewedCluster::new(node, view.clone(), controller.clone(), brokers.clone()));
-        let coordinator = Coordinator::start(
-            runtime.clone(),
-            &tasks,
-            coordinator_settings(config),
-            Arc::clone(&seen),
-            Arc::new(BrokerLog::new(seen, reader.clone())),
-        );
-        print_budget(config, &bound);
-        let deps = ProxyDeps {
+        let view = View::follow(foundation.metadata.clone(), &tasks).await?;
+        let identity = Identity { cluster: foundation.cluster.to_string(), node };
+        let broken = BrokenLinks::new(view.clone());
+        let peers = Arc::new(ViewedPeers { view: view.clone(), broken: broken.clone() });
+        let parts = Parts {
+            config,
+            roles,
+            is_alone: rpc.is_none(),
+            runtime,
             tasks: tasks.clone(),
+            node,
+            foundation: &foundation,
+            links: Links::new(identity.clone(), peers, &tasks),
+            reader: Reader::new(foundation.store.clone(), config.proxy.index_cache_bytes),
             view,
-            brokers,
-            coordinators: Arc::new(coordinator.clone()),
-            controller,
-            reader,
-            producer_ids: ProducerIds::new(metadata, tasks.clone()),
         };
-        let proxy = bound.serve(deps, &mut registry);
-        let router = http::router(registry, readiness.clone());
-        let http = http::serve(&config.http.listen, router, &tasks).await?;
-        readiness.set(true);
-        tidy_up(&broker, &tasks);
+        let started = parts.start(identity, rpc, broken).await?;
+        let Started { proxy, coordinator, broker, readiness, http } = started;
         Ok(Self {
             tasks,
             readiness,
             proxy,
             coordinator,
             broker,
-            metadata: embedded,
+            roles,
             http,
-            _data: data,
+            hold: foundation.hold,
         })
     }
 
-    /// Where Kafka clients and HTTP clients are served.
-    pub(crate) fn addresses(&self) -> (String, String) {
-        let kafka: Vec<String> = self.proxy.addresses().iter().map(ToString::to_string).collect();
-        (kafka.join(", "), self.http.to_string())
+    /// What it serves, and where, in a line.
+    pub(crate) fn describe(&self) -> String {
+        let http = self.http;
+        let Some(proxy) = &self.proxy else { return format!("{}, HTTP on {http}", self.roles) };
+        let kafka: Vec<String> = proxy.addresses().iter().map(ToString::to_string).collect();
+        format!("Kafka on {}, HTTP on {http}", kafka.join(", "))
     }
 
     /// Resolves when a task has failed and the node can't go on.
@@ -139,34 +144,266 @@ impl Running {
         self.readiness.set(false);
         // Each part of the group reports the group's first error: that of a failed task first.
         // Together: a join that waits for other members must not hold up the proxy's drain.
-        let (proxy, ()) = tokio::join!(self.proxy.shutdown(), self.coordinator.shutdown());
-        let broker = self.broker.shutdown().await;
+        let (proxy, ()) =
+            tokio::join!(async { ended(self.proxy.as_ref().map(Proxy::shutdown)).await }, async {
+                if let Some(coordinator) = &self.coordinator {
+                    coordinator.shutdown().await;
+                }
+            });
+        let broker = ended(self.broker.as_ref().map(|broker| broker.shutdown())).await;
         let rest = self.tasks.shutdown().await;
-        self.metadata.close().await;
+        self.hold.close().await;
         proxy.and(broker).and(rest).map_err(Into::into)
     }
 }
 
-async fn controller(
-    config: &Config,
-    metadata: &Metadata,
-    view: &View,
-    runtime: &Runtime,
-    node: NodeId,
-    tasks: &Tasks,
-) -> Arc<LocalController> {
-    let settings = ControllerSettings {
-        default_partitions: config.topics.default_partitions,
-        ..ControllerSettings::default()
-    };
-    let (metadata, view, runtime) = (metadata.clone(), view.clone(), runtime.clone());
-    // There is no other broker to ask.
-    let probe = Arc::new(NoProbe);
-    let controller = LocalController::start(metadata, view, runtime, node, settings, probe, tasks);
-    if tokio::time::timeout(ELECTION_WAIT, controller.elected()).await.is_err() {
-        tracing::warn!("no controller is elected yet; topics can't be changed until one is");
+async fn ended(
+    ending: Option<impl Future<Output = Result<(), TaskError>>>,
+) -> Result<(), TaskError> {
+    match ending {
+        Some(ending) => ending.await,
+        None => Ok(()),
     }
-    Arc::new(controller)
+}
+
+/// What was started.
+struct Started {
+    proxy: Option<Proxy>,
+    coordinator: Option<Coordinator>,
+    broker: Option<Arc<BrokerRole>>,
+    readiness: Readiness,
+    http: SocketAddr,
+}
+
+impl Parts<'_> {
+    async fn start(
+        self,
+        identity: Identity,
+        rpc: Option<&Rpc>,
+        broken: BrokenLinks,
+    ) -> Result<Started> {
+        let (mut registry, readiness) = (Registry::default(), Readiness::default());
+        let cluster_id = &identity.cluster;
+        let bound = match self.roles.proxy {
+            true => {
+                let config = settings::proxy(self.config, cluster_id)?;
+                Some(BoundProxy::bind(config).await?)
+            }
+            false => None,
+        };
+        let server = match rpc {
+            Some(rpc) => Some(Served::bind(rpc).await?),
+            None => None,
+        };
+        let reached = server.as_ref().map(|server| server.advertised.clone());
+        let broker = match self.roles.broker {
+            true => Some(self.broker(reached.clone(), &mut registry).await?),
+            false => None,
+        };
+        let kafka = bound.as_ref().map(BoundProxy::advertised);
+        let shown = self.shown(kafka, reached);
+        registration::keep(self.foundation.metadata.clone(), self.node, shown, &self.tasks).await?;
+        let own_controller = self.controller().await;
+        let own_broker = broker.as_ref().map(|broker| (self.node, broker.client()));
+        let brokers = self.brokers(own_broker);
+        let controller = self.everywhere(own_controller.clone());
+        let seen: Arc<dyn Cluster> = Arc::new(ViewedCluster::new(
+            self.node,
+            self.view.clone(),
+            Arc::clone(&controller),
+            Arc::clone(&brokers),
+        ));
+        let coordinator = self.roles.coordinator.then(|| self.coordinator(Arc::clone(&seen)));
+        if let Some(server) = server {
+            let services = self.services(broker.as_ref(), own_controller, coordinator.as_ref());
+            server.server.serve(identity.clone(), services, &self.tasks);
+            self.report(broken, Arc::clone(&controller));
+        }
+        match &broker {
+            Some(broker) if self.is_alone => tidy_up(broker, &self.tasks),
+            Some(_) => self.collect(Arc::clone(&brokers)),
+            None => {}
+        }
+        settings::print_budget(self.config, self.roles, bound.as_ref());
+        let proxy = bound.map(|bound| {
+            let coordinators = self.coordinators(coordinator.clone(), seen);
+            bound.serve(self.proxy(brokers, coordinators, controller), &mut registry)
+        });
+        let router = http::router(registry, readiness.clone());
+        let http = http::serve(&self.config.http.listen, router, &self.tasks).await?;
+        readiness.set(true);
+        Ok(Started { proxy, coordinator, broker, readiness, http })
+    }
+
+    async fn broker(
+        &self,
+        reached: Option<String>,
+        registry: &mut Registry,
+    ) -> Result<Arc<BrokerRole>> {
+        let Foundation { metadata, cluster, store, journal, .. } = self.foundation;
+        let zone = self.config.node.zone.clone();
+        let deps = BrokerDeps {
+            cluster: *cluster,
+            node: self.node,
+            runtime: self.runtime.clone(),
+            metadata: metadata.clone(),
+            store: store.clone(),
+            journal: Arc::clone(journal),
+            session: Session { node: self.node, rpc: reached, zone },
+        };
+        let settings = settings::broker(self.config, self.is_alone);
+        let broker = BrokerRole::start(deps, settings, self.view.clone(), &self.tasks).await?;
+        broker.register_metrics(registry);
+        Ok(broker)
+    }
+
+    async fn controller(&self) -> Option<Arc<dyn Controller>> {
+        if !self.roles.controller {
+            return None;
+        }
+        let settings = ControllerSettings {
+            default_partitions: self.config.topics.default_partitions,
+            ..ControllerSettings::default()
+        };
+        // A node that is alone has no other broker to ask.
+        let probe: Arc<dyn Probe> = match self.is_alone {
+            true => Arc::new(NoProbe),
+            false => Arc::new(RemoteProbe(self.links.clone())),
+        };
+        let (metadata, view) = (self.foundation.metadata.clone(), self.view.clone());
+        let (runtime, tasks) = (self.runtime.clone(), &self.tasks);
+        let controller =
+            LocalController::start(metadata, view, runtime, self.node, settings, probe, tasks);
+        if self.is_alone && tokio::time::timeout(ELECTION_WAIT, controller.elected()).await.is_err()
+        {
+            tracing::warn!("no controller is elected yet; topics can't be changed until one is");
+        }
+        Some(Arc::new(controller))
+    }
+
+    /// The elected controller, wherever it is.
+    fn everywhere(&self, own: Option<Arc<dyn Controller>>) -> Arc<dyn Controller> {
+        let own = own.map(|own| (self.node, own));
+        Arc::new(RemoteController::new(self.links.clone(), self.view.clone(), own))
+    }
+
+    fn brokers(&self, own: Option<(NodeId, Arc<dyn BrokerClient>)>) -> Arc<dyn Brokers> {
+        Arc::new(RemoteBrokers::new(self.links.clone(), self.view.clone(), own))
+    }
+
+    fn coordinator(&self, seen: Arc<dyn Cluster>) -> Coordinator {
+        let log = Arc::new(BrokerLog::new(Arc::clone(&seen), self.reader.clone()));
+        let settings = settings::coordinator(self.config);
+        Coordinator::start(self.runtime.clone(), &self.tasks, settings, seen, log)
+    }
+
+    /// What other nodes may ask of this one.
+    fn services(
+        &self,
+        broker: Option<&Arc<BrokerRole>>,
+        controller: Option<Arc<dyn Controller>>,
+        coordinator: Option<&Coordinator>,
+    ) -> Routes {
+        let mut services = Routes::default();
+        if let Some(broker) = broker {
+            let service = weir_broker::rpc::service(Arc::clone(broker), &self.tasks);
+            services = services.add_service(service);
+        }
+        if let Some(controller) = controller {
+            services = services.add_service(weir_meta::controller::rpc::service(controller));
+        }
+        if let Some(coordinator) = coordinator {
+            let coordinator = Arc::new(coordinator.clone());
+            services = services.add_service(weir_coordinator::rpc::service(coordinator));
+        }
+        services
+    }
+
+    fn proxy(
+        &self,
+        brokers: Arc<dyn Brokers>,
+        coordinators: Arc<dyn CoordinatorClient>,
+        controller: Arc<dyn Controller>,
+    ) -> ProxyDeps {
+        let metadata = self.foundation.metadata.clone();
+        ProxyDeps {
+            tasks: self.tasks.clone(),
+            view: self.view.clone(),
+            brokers,
+            coordinators,
+            controller,
+            reader: self.reader.clone(),
+            producer_ids: ProducerIds::new(metadata, self.tasks.clone()),
+        }
+    }
+
+    /// The coordinators of all groups, wherever they are.
+    fn coordinators(
+        &self,
+        own: Option<Coordinator>,
+        seen: Arc<dyn Cluster>,
+    ) -> Arc<dyn CoordinatorClient> {
+        let own = own.map(|own| Arc::new(own) as Arc<dyn CoordinatorClient>);
+        if let (true, Some(own)) = (self.is_alone, &own) {
+            return Arc::clone(own);
+        }
+        let own = own.map(|own| (self.node, own));
+        let reached = RemoteCoordinators::new(self.links.clone(), own, Arc::clone(&seen));
+        Arc::new(RoutedCoordinators::new(self.view.clone(), seen, Arc::new(reached)))
+    }
+
+    /// Tells the controller of brokers that can't be reached.
+    fn report(&self, broken: BrokenLinks, controller: Arc<dyn Controller>) {
+        self.tasks.spawn("broken links", |stop| async move {
+            broken.report(&*controller, stop).await;
+        });
+    }
+
+    /// Takes part in the election of who deletes what nobody refers to.
+    fn collect(&self, brokers: Arc<dyn Brokers>) {
+        let deps = CollectorDeps {
+            node: self.node,
+            metadata: self.foundation.metadata.clone(),
+            store: self.foundation.store.clone(),
+            journal: Arc::clone(&self.foundation.journal),
+            view: self.view.clone(),
+            brokers,
+        };
+        Collector::start(deps, CollectorSettings::default(), &self.tasks);
+    }
+
+    fn shown(&self, kafka: Option<HostPort>, rpc: Option<String>) -> Node {
+        Node {
+            roles: self.roles.list(),
+            kafka,
+            rpc,
+            http: Some(self.config.http.listen.clone()),
+            zone: self.config.node.zone.clone(),
+        }
+    }
+}
+
+/// Where other nodes reach this one; nobody is served yet.
+struct Served {
+    server: Server,
+    advertised: String,
+}
+
+impl Served {
+    async fn bind(rpc: &Rpc) -> Result<Self> {
+        let server = Server::bind(&rpc.listen).await?;
+        let address = server.address();
+        let advertised = match &rpc.advertise {
+            Some(advertise) => advertise.clone(),
+            None if address.ip().is_unspecified() => bail!(
+                "rpc.listen is {:?}, which no other node can connect to; set rpc.advertise to the \
+                 HOST:PORT of this node",
+                rpc.listen
+            ),
+            None => address.to_string(),
+        };
+        Ok(Self { server, advertised })
+    }
 }
 
 /// In the background: adopts what earlier sessions left, then clears those away.
@@ -182,81 +419,4 @@ fn tidy_up(broker: &BrokerRole, tasks: &Tasks) {
             Err(error) => tracing::warn!(%error, "ended sessions are not cleared away"),
         }
     });
-}
-
-fn print_budget(config: &Config, proxy: &BoundProxy) {
-    const MIB: u64 = 1 << 20;
-    let own =
-        [("records", config.broker.buffer_bytes), ("indexes", config.proxy.index_cache_bytes)];
-    let of_proxy = proxy.memory_budget().into_iter().map(|(name, bytes)| (name, bytes as u64));
-    let all: Vec<(&str, u64)> = own.into_iter().chain(of_proxy).collect();
-    let sum: u64 = all.iter().map(|(_, bytes)| bytes).sum();
-    let parts: Vec<String> =
-        all.iter().map(|(name, bytes)| format!("{name} {} MiB", bytes / MIB)).collect();
-    tracing::info!("memory is bounded by {} MiB: {}", sum / MIB, parts.join(", "));
-}
-
-fn journal(config: &Config, data: &DataDir, cluster: Uuid, runtime: &Runtime) -> FileJournal {
-    let settings =
-        FileJournalSettings { file_bytes: config.broker.wal_file_bytes, ..Default::default() };
-    FileJournal::new(data.path(), cluster, runtime.clone(), settings)
-}
-
-fn broker_settings(config: &Config) -> BrokerSettings {
-    const SHARDS_MAX: usize = 8;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let shards = match config.broker.shards {
-        0 => cores.min(SHARDS_MAX),
-        set => set,
-    };
-    let (buffer_bytes, slot_bytes) = (config.broker.buffer_bytes, BrokerSettings::SLOT_BYTES);
-    BrokerSettings { buffer_bytes, slot_bytes, shards, sole: true }
-}
-
-fn coordinator_settings(config: &Config) -> weir_coordinator::Settings {
-    weir_coordinator::Settings {
-        initial_rebalance_delay: Duration::from_millis(config.groups.initial_rebalance_delay_ms),
-        session_timeout_min: Duration::from_millis(config.groups.session_timeout_min_ms),
-        offsets_topic_partitions: config.groups.offsets_topic_partitions,
-        ..weir_coordinator::Settings::default()
-    }
-}
-
-fn proxy_config(config: &Config, cluster_id: &str) -> Result<ProxyConfig> {
-    let advertise = config.kafka.advertise.as_deref().map(host_port).transpose()?;
-    let zone = config.node.zone.clone().unwrap_or_default();
-    let listen = config.kafka.listen.clone();
-    let proxy = &config.proxy;
-    Ok(ProxyConfig {
-        node: NodeId(config.node.id),
-        cluster_id: cluster_id.to_owned(),
-        listeners: vec![ListenerConfig { name: "kafka".to_owned(), listen, advertise, zone }],
-        settings: ProxySettings {
-            request_max_bytes: proxy.request_max_bytes,
-            request_memory_bytes: proxy.request_memory_bytes,
-            response_memory_bytes: proxy.response_memory_bytes,
-            connections_max: proxy.connections_max,
-            connections_per_address_max: proxy.connections_per_address_max,
-            auto_create_topics: config.topics.auto_create,
-            ..ProxySettings::default()
-        },
-    })
-}
-
-fn host_port(text: &str) -> Result<(String, u16)> {
-    let parts = text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
-    let (host, port) = parts.with_context(|| {
-        format!("kafka.advertise is {text:?}, but must be HOST:PORT, e.g. weir-1.example.com:9092")
-    })?;
-    Ok((host.trim_matches(['[', ']']).to_owned(), port))
-}
-
-fn shown(config: &Config, kafka: HostPort) -> Node {
-    Node {
-        roles: vec![Role::Broker, Role::Coordinator, Role::Proxy, Role::Controller],
-        kafka: Some(kafka),
-        rpc: None,
-        http: Some(config.http.listen.clone()),
-        zone: config.node.zone.clone(),
-    }
 }

@@ -2,70 +2,112 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use weir_meta::store::etcd;
+use weir_segment_store::Location;
 
-use crate::{config::Config, data_dir::DataDir};
+use super::Roles;
+use crate::config::Config;
+
+/// What a metadata address of one machine begins with.
+const EMBEDDED: &str = "embedded://";
+
+/// Where a node keeps what.
+pub(crate) enum Place {
+    /// Everything on its own disk: it is alone, and has all roles.
+    Alone(Directories),
+    /// The metadata in etcd, the records in a store that all nodes reach.
+    Cluster(Box<Shared>),
+}
 
 /// Directories of a node that keeps everything on its own disk.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct Directories {
     /// Write-ahead logs and objects.
     pub(crate) data: PathBuf,
     /// Metadata; `None`: with the data.
-    meta: Option<PathBuf>,
+    pub(crate) meta: Option<PathBuf>,
 }
 
-const ROLES: [&str; 4] = ["broker", "coordinator", "proxy", "controller"];
+/// What the nodes of a cluster share.
+pub(crate) struct Shared {
+    pub(crate) meta: etcd::Address,
+    pub(crate) store: Location,
+    pub(crate) roles: Roles,
+    /// Where other nodes reach this one.
+    pub(crate) rpc: Rpc,
+}
+
+/// Where other nodes reach this one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rpc {
+    pub(crate) listen: String,
+    pub(crate) advertise: Option<String>,
+}
 
 impl Place {
     /// Everything in `data`.
     pub(crate) fn one(data: &Path) -> Self {
-        Self { data: data.to_owned(), meta: None }
+        Self::Alone(Directories { data: data.to_owned(), meta: None })
+    }
+
+    /// Where the data is, for the line that says that the node is ready.
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Self::Alone(directories) => format!(", data in {}", directories.data.display()),
+            Self::Cluster(_) => String::new(),
+        }
     }
 
     /// What the configuration says.
     ///
     /// # Errors
-    /// When it asks for what this version does not serve.
+    /// When it makes no sense.
     pub(crate) fn of(config: &Config) -> Result<Self> {
-        let Some(meta) = config.meta.url.strip_prefix("embedded://") else {
-            bail!(
-                "meta.url is {:?}, but this version serves only embedded:///DIRECTORY",
-                config.meta.url
-            );
-        };
-        let Some(data) = config.store.url.strip_prefix("file://") else {
-            bail!(
-                "store.url is {:?}, but this version serves only file:///DIRECTORY",
-                config.store.url
-            );
-        };
-        if let Some(option) = config.store.options.keys().next() {
-            bail!("store.options has {option:?}, but file:// takes no options");
+        let url = &config.meta.url;
+        let roles = Roles::parse(&config.node.roles)?;
+        if let Some(meta) = url.strip_prefix(EMBEDDED) {
+            return Ok(Self::Alone(alone(config, roles, meta)?));
         }
-        if config.rpc.listen.is_some() || config.rpc.advertise.is_some() {
-            bail!("[rpc] is set, but a node with embedded metadata is alone; remove the section");
+        if !etcd::Address::is_one(url) {
+            bail!("meta.url is {url:?}; write embedded:///DIRECTORY or etcd://HOST:PORT,HOST:PORT");
         }
-        let mut roles: Vec<&str> = config.node.roles.iter().map(String::as_str).collect();
-        if let Some(unknown) = roles.iter().find(|role| !ROLES.contains(role)) {
-            bail!("node.roles has {unknown:?}; the roles are {}", ROLES.join(", "));
-        }
-        roles.sort_unstable();
-        roles.dedup();
-        if roles.len() != ROLES.len() {
-            bail!(
-                "node.roles lacks some of {}; a node with embedded metadata is alone and needs all",
-                ROLES.join(", ")
-            );
-        }
-        let meta = (meta != data).then(|| PathBuf::from(meta));
-        Ok(Self { data: data.into(), meta })
+        let meta = etcd::Address::parse(url, &config.meta.options).context("[meta]")?;
+        let store = Location::parse(&config.store.url, &config.store.options)?;
+        let listen = config.rpc.listen.clone().context(
+            "rpc.listen is not set; a node of a cluster needs an address for the others, e.g. \
+             0.0.0.0:9650",
+        )?;
+        let rpc = Rpc { listen, advertise: config.rpc.advertise.clone() };
+        Ok(Self::Cluster(Box::new(Shared { meta, store, roles, rpc })))
     }
+}
 
-    /// The directory of the metadata.
-    pub(crate) fn meta_in(&self, data: &DataDir) -> PathBuf {
-        self.meta.clone().unwrap_or_else(|| data.path().to_owned())
+fn alone(config: &Config, roles: Roles, meta: &str) -> Result<Directories> {
+    let Some(data) = config.store.url.strip_prefix("file://") else {
+        bail!(
+            "store.url is {:?}, but a node with embedded metadata is alone and keeps its records at \
+             file:///DIRECTORY; several nodes need meta.url = \"etcd://…\"",
+            config.store.url
+        );
+    };
+    if let Some(option) = config.store.options.keys().next() {
+        bail!("store.options has {option:?}, but file:// takes no options");
     }
+    if let Some(option) = config.meta.options.keys().next() {
+        bail!("meta.options has {option:?}, but embedded:// takes no options");
+    }
+    if config.rpc.listen.is_some() || config.rpc.advertise.is_some() {
+        bail!("[rpc] is set, but a node with embedded metadata is alone; remove the section");
+    }
+    if roles != Roles::ALL {
+        bail!(
+            "node.roles lacks some of {}; a node with embedded metadata is alone and needs all",
+            Roles::ALL
+        );
+    }
+    let meta = (meta != data).then(|| PathBuf::from(meta));
+    Ok(Directories { data: data.into(), meta })
 }
 
 #[cfg(test)]
@@ -79,25 +121,43 @@ mod tests {
         config
     }
 
+    fn error(config: &Config) -> String {
+        Place::of(config).map(drop).unwrap_err().to_string()
+    }
+
     #[test]
-    fn what_is_not_served_is_named() {
-        let error = |config: &Config| Place::of(config).unwrap_err().to_string();
-        assert!(error(&config("etcd://a:2379", "file:///d")).contains("meta.url is \"etcd"));
-        assert!(error(&config("embedded:///d", "s3://b")).contains("store.url is \"s3"));
+    fn what_makes_no_sense_is_named() {
+        assert!(
+            error(&config("zookeeper://a:2181", "file:///d")).contains("\"zookeeper://a:2181\"")
+        );
+        assert!(error(&config("embedded:///d", "s3://b")).contains("store.url is \"s3://b\""));
+        assert!(error(&config("etcd://a:2379", "s3://b")).contains("rpc.listen"));
+        let mut cluster = config("etcd://a:2379", "ftp://b");
+        cluster.rpc.listen = Some("0.0.0.0:9650".to_owned());
+        assert!(error(&cluster).contains("\"ftp://b\""));
         let mut some = config("embedded:///d", "file:///d");
         some.node.roles = vec!["broker".to_owned()];
         assert!(error(&some).contains("needs all"));
-        some.node.roles = vec!["brocker".to_owned()];
-        assert!(error(&some).contains("\"brocker\""));
     }
 
     #[test]
     fn directories_are_taken_from_the_urls() {
-        let place = Place::of(&config("embedded:///m", "file:///d")).unwrap();
-        assert_eq!(place, Place { data: "/d".into(), meta: Some("/m".into()) });
-        assert_eq!(
-            Place::of(&config("embedded:///d", "file:///d")).unwrap(),
-            Place::one(Path::new("/d"))
-        );
+        let directories = |config: &Config| match Place::of(config).unwrap() {
+            Place::Alone(directories) => directories,
+            Place::Cluster(_) => panic!("it is alone"),
+        };
+        let apart = directories(&config("embedded:///m", "file:///d"));
+        assert_eq!(apart, Directories { data: "/d".into(), meta: Some("/m".into()) });
+        let together = directories(&config("embedded:///d", "file:///d"));
+        assert_eq!(together, Directories { data: "/d".into(), meta: None });
+    }
+
+    #[test]
+    fn a_node_of_a_cluster_has_the_roles_that_it_is_given() {
+        let mut cluster = config("etcd://a:2379,b:2379", "s3://bucket/prefix");
+        cluster.rpc.listen = Some("0.0.0.0:9650".to_owned());
+        cluster.node.roles = vec!["proxy".to_owned()];
+        let Place::Cluster(shared) = Place::of(&cluster).unwrap() else { panic!("a cluster") };
+        assert_eq!(shared.roles.to_string(), "proxy");
     }
 }

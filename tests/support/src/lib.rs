@@ -8,6 +8,7 @@
 pub use weir_test_cache as cache;
 
 mod admin;
+mod cluster;
 mod etcd;
 pub mod http;
 mod kafka;
@@ -19,6 +20,7 @@ mod weir;
 pub mod wire;
 
 pub use admin::Admin;
+pub use cluster::Cluster;
 pub use etcd::{Etcd, EtcdSettings};
 pub use kafka::Kafka;
 pub use ports::free_port;

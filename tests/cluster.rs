@@ -1,0 +1,126 @@
+//! A cluster of processes over a real etcd: brokers die, stop and come back, and clients go on.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::collections::BTreeMap;
+
+use weir_acceptance::load::{Reader, Writer, WriterSettings};
+use weir_history::{Seen, Value};
+use weir_test_support::{Admin, Cluster};
+
+const WEIR: &str = env!("CARGO_BIN_EXE_weir");
+const PARTITIONS: i32 = 12;
+const INNER: &[&str] = &["coordinator", "controller"];
+/// Three brokers, two proxies, and two of what else there is.
+const ROLES: [&[&str]; 7] =
+    [&["broker"], &["broker"], &["broker"], &["proxy"], &["proxy"], INNER, INNER];
+const PROXIES: [u32; 2] = [4, 5];
+
+fn cluster() -> Cluster {
+    Cluster::start(WEIR, &ROLES, &[]).unwrap()
+}
+
+fn admin(cluster: &Cluster) -> Admin {
+    Admin::connect(cluster.kafka(PROXIES[0])).unwrap()
+}
+
+fn writer(cluster: &Cluster) -> Writer {
+    admin(cluster).create_topic("events", PARTITIONS).unwrap();
+    let settings = WriterSettings::new(0, true);
+    Writer::new(&cluster.bootstrap(), "events", PARTITIONS, settings).unwrap()
+}
+
+fn send(writer: &mut Writer, count: usize) {
+    for _ in 0..count {
+        writer.send().unwrap();
+    }
+}
+
+/// Everything acknowledged is there, where it was said to be, and once.
+fn judge(cluster: &Cluster, writer: Writer) {
+    let (_, acknowledged) = writer.into_history();
+    let ends = admin(cluster).end_offsets("events", PARTITIONS).unwrap();
+    let reader = Reader::new(&cluster.bootstrap(), "events", PARTITIONS).unwrap();
+    let read = reader.read_to(&ends).unwrap();
+    let mut found: BTreeMap<Value, Vec<Seen>> = BTreeMap::new();
+    for seen in read {
+        found.entry(seen.value).or_default().push(seen);
+    }
+    assert!(!acknowledged.is_empty());
+    for seen in acknowledged {
+        assert_eq!(found.get(&seen.value), Some(&vec![seen]), "{seen:?}");
+    }
+    let twice = found.values().find(|places| places.len() > 1);
+    assert!(twice.is_none(), "{twice:?}");
+}
+
+#[test]
+fn brokers_are_killed_one_after_the_other_and_come_back() {
+    let mut cluster = cluster();
+    let mut writer = writer(&cluster);
+    send(&mut writer, 2_000);
+    for broker in [1, 2, 3] {
+        cluster.kill9(broker).unwrap();
+        send(&mut writer, 2_000);
+        writer.flush().unwrap();
+        cluster.launch(broker).unwrap();
+        cluster.wait_until_ready(broker).unwrap();
+        send(&mut writer, 1_000);
+    }
+    writer.flush().unwrap();
+    judge(&cluster, writer);
+}
+
+#[test]
+fn a_stopped_broker_hands_over_and_exits_with_0() {
+    let mut cluster = cluster();
+    let mut writer = writer(&cluster);
+    send(&mut writer, 2_000);
+    for broker in [1, 2] {
+        let status = cluster.stop(broker).unwrap();
+        assert_eq!(status.code(), Some(0), "{}", cluster.tail(broker));
+        send(&mut writer, 2_000);
+        writer.flush().unwrap();
+    }
+    judge(&cluster, writer);
+}
+
+#[test]
+fn clients_of_a_killed_proxy_go_on_through_the_other() {
+    let mut cluster = cluster();
+    let mut writer = writer(&cluster);
+    send(&mut writer, 2_000);
+    cluster.kill9(PROXIES[1]).unwrap();
+    send(&mut writer, 2_000);
+    writer.flush().unwrap();
+    judge(&cluster, writer);
+}
+
+#[test]
+fn while_etcd_is_away_clients_go_on() {
+    let mut cluster = cluster();
+    let mut writer = writer(&cluster);
+    send(&mut writer, 2_000);
+    writer.flush().unwrap();
+    cluster.etcd().stop().unwrap();
+    send(&mut writer, 5_000);
+    writer.flush().unwrap();
+    cluster.etcd().start_all().unwrap();
+    send(&mut writer, 1_000);
+    writer.flush().unwrap();
+    judge(&cluster, writer);
+}
+
+#[test]
+fn what_can_not_work_is_refused_in_a_line() {
+    let mut cluster = cluster();
+    let etcd = cluster.etcd().url();
+    let (said, code) = cluster
+        .refused(1, |text| text.replace("cluster = \"test\"", "cluster = \"other\""))
+        .unwrap();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("belongs to cluster \"test\", not \"other\""), "{said}");
+    let (said, code) =
+        cluster.refused(1, |text| text.replace(&etcd, "etcd://127.0.0.2:1")).unwrap();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.lines().last().unwrap().contains("127.0.0.2"), "{said}");
+}
