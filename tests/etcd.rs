@@ -12,6 +12,8 @@ use weir_test_support::{Etcd, EtcdSettings};
 
 /// How long anything may take that must come to an end.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How often something is tried that does not work yet.
+const TICK: Duration = Duration::from_millis(50);
 
 async fn connect(url: &str) -> Result<Store, ConnectError> {
     Store::connect(&Address::parse(url, &BTreeMap::new()).unwrap()).await
@@ -33,14 +35,15 @@ async fn put(store: &Store, key: &str, value: &str) -> Revision {
 /// Writes until it is known that it was written: what was unclear is looked at first.
 async fn put_surely(store: &Store, key: &str, value: &str) -> Revision {
     let key = Key::from(key);
+    let mut ticks = tokio::time::interval(TICK);
     loop {
+        ticks.tick().await;
         let txn = Txn::new().when(Compare::absent(key.clone())).put(key.clone(), value.to_owned());
         let outcome = store.txn(txn).await;
         assert!(!matches!(outcome, Err(StoreError::Closed)), "{outcome:?}");
         if let Ok(Some(entry)) = store.get(&key).await {
             return entry.mod_revision;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
@@ -138,11 +141,13 @@ async fn leases_outlast_a_change_of_leader() {
     let leader = etcd.leader().unwrap();
     etcd.kill9(leader).unwrap();
     let kept = within(async {
+        let mut ticks = tokio::time::interval(TICK);
         loop {
+            ticks.tick().await;
             match store.keep_alive(lease).await {
                 Ok(()) => break true,
                 Err(StoreError::LeaseNotFound { .. }) => break false,
-                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                Err(_) => {}
             }
         }
     });

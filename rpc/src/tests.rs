@@ -92,8 +92,9 @@ async fn ask(links: &Links, node: u32) -> Result<u32, Failed> {
 
 async fn until(condition: impl Fn() -> bool) {
     let waiting = async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(5));
         while !condition() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            ticks.tick().await;
         }
     };
     tokio::time::timeout(PATIENCE, waiting).await.expect("it takes too long");

@@ -135,7 +135,7 @@ mod tests {
             (Error::UnknownTopic { topic: TopicRef::Id(TopicId::NIL) }, 100),
             (Error::InvalidPartitions { asked: 0 }, 37),
             (Error::InvalidReplicationFactor { asked: 4 }, 38),
-            (Error::InvalidAssignment { reason: "" }, 39),
+            (Error::InvalidAssignment { reason: "".into() }, 39),
             (Error::InternalTopic { name: name() }, 42),
             (Error::NotController { leader: None }, 41),
             (Error::NoBrokers, 7),
