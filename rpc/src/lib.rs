@@ -40,4 +40,4 @@ pub fn no_such_role(role: &str) -> tonic::Status {
 
 /// The largest message that is taken, in bytes: a request of the largest size that a client may send, and
 /// what goes around it.
-pub const MESSAGE_BYTES_MAX: usize = 1 << 30;
+pub const MESSAGE_BYTES_MAX: usize = 256 << 20;
