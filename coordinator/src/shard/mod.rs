@@ -46,6 +46,9 @@ const LOADING_GRACE: Duration = Duration::from_secs(1);
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_LAST: Duration = Duration::from_secs(2);
 
+/// And this before one that was lost as soon as it had been read.
+const UNPROVED_LAST: Duration = Duration::from_millis(500);
+
 /// What a shard works with.
 #[derive(Clone)]
 pub(crate) struct Context {
@@ -88,6 +91,14 @@ struct Task {
 /// A shard is asked to end.
 struct Stopped;
 
+/// How a shard's log was lost.
+enum Lost {
+    /// It was what it was believed to be for a while.
+    AfterAll,
+    /// It never was: an append of somebody else is on its way, and may be for long.
+    FromTheStart,
+}
+
 impl Task {
     async fn run(mut self) {
         let _ = self.live().await;
@@ -99,9 +110,13 @@ impl Task {
 
     async fn live(&mut self) -> Result<(), Stopped> {
         let mut parked = vec![self.first_request().await?];
+        let mut pause = Duration::ZERO;
         loop {
-            let loaded = self.load(&mut parked).await?;
-            self.serve(loaded, std::mem::take(&mut parked)).await?;
+            let loaded = self.load(&mut parked, pause).await?;
+            pause = match self.serve(loaded, std::mem::take(&mut parked)).await? {
+                Lost::AfterAll => Duration::ZERO,
+                Lost::FromTheStart => (pause * 2).clamp(RETRY_FIRST, UNPROVED_LAST),
+            };
         }
     }
 
@@ -113,10 +128,19 @@ impl Task {
         }
     }
 
-    /// Reads the log, however often it takes. Requests are parked at first and then sent back.
-    async fn load(&mut self, parked: &mut Vec<Request>) -> Result<Loaded, Stopped> {
+    /// Reads the log after a pause, however often it takes. Requests are parked at first and then sent
+    /// back.
+    async fn load(
+        &mut self,
+        parked: &mut Vec<Request>,
+        pause: Duration,
+    ) -> Result<Loaded, Stopped> {
         let began = Instant::now();
-        let loading = load_with_retries(self.context.clone(), self.partition);
+        let (context, partition) = (self.context.clone(), self.partition);
+        let loading = async {
+            tokio::time::sleep(pause).await;
+            load_with_retries(context, partition).await
+        };
         tokio::pin!(loading);
         let grace = tokio::time::sleep_until(began + LOADING_GRACE);
         tokio::pin!(grace);

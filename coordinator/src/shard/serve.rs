@@ -8,7 +8,7 @@ use weir_ids::{Offset, TopicId, TopicPartition};
 use weir_runtime::planted::{Bug, is_planted};
 
 use super::{
-    Context, REQUESTS_MAX, RETRY_FIRST, RETRY_LAST, Stopped, Task,
+    Context, Lost, REQUESTS_MAX, RETRY_FIRST, RETRY_LAST, Stopped, Task,
     compaction::Compaction,
     load::Loaded,
     request::Request,
@@ -39,6 +39,8 @@ struct Serving {
     unconfirmed: Vec<Request>,
     in_flight: Option<InFlight>,
     trimming: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// Whether the log has been what is in memory at least once.
+    proved: bool,
 }
 
 /// The one thing that is asked of the log at a time. That it comes to what it should proves that
@@ -67,19 +69,19 @@ enum Event {
 }
 
 impl Task {
-    /// Serves until the log is lost (`Ok`: load again) or the shard is asked to end.
+    /// Serves until the log is lost (then it is loaded again) or the shard is asked to end.
     pub(super) async fn serve(
         &mut self,
         loaded: Loaded,
         parked: Vec<Request>,
-    ) -> Result<(), Stopped> {
+    ) -> Result<Lost, Stopped> {
         let mut serving = Serving::new(self.context.clone(), self.partition, loaded);
         let mut requests = parked;
         let mut ending: Option<Instant> = None;
         loop {
             requests.drain(..).for_each(|request| serving.handle(request));
             if let Err(failed) = serving.ask_log(ending.is_none()) {
-                return serving.lost(&failed);
+                return Ok(serving.lost(&failed));
             }
             if ending.is_some() && serving.in_flight.is_none() {
                 serving.refuse_all();
@@ -101,7 +103,7 @@ impl Task {
             match event {
                 Event::Stop => ending = Some(Instant::now() + self.context.settings.append_timeout),
                 Event::Landed(Ok(())) => serving.landed(),
-                Event::Landed(Err(failed)) => return serving.lost(&failed),
+                Event::Landed(Err(failed)) => return Ok(serving.lost(&failed)),
                 Event::Trimmed => serving.trimming_done(),
                 Event::Time if ending.is_some() => {
                     serving.refuse_all();
@@ -156,6 +158,7 @@ impl Serving {
             unconfirmed: Vec::new(),
             in_flight: None,
             trimming: None,
+            proved: false,
         }
     }
 
@@ -273,6 +276,7 @@ impl Serving {
     /// The log is what it was believed to be, and what was in flight is durable.
     fn landed(&mut self) {
         let Some(InFlight { confirms, appending, .. }) = self.in_flight.take() else { return };
+        self.proved = true;
         if let Some(Sent { flight, records, bytes }) = appending {
             self.next = self.next.plus(records);
             self.compaction.appended(bytes);
@@ -285,11 +289,11 @@ impl Serving {
     }
 
     /// The log is not what is in memory: everybody is sent away, and it is read again.
-    fn lost(mut self, failed: &AppendFailed) -> Result<(), Stopped> {
+    fn lost(mut self, failed: &AppendFailed) -> Lost {
         let partition = self.partition;
         tracing::warn!(%partition, error = %failed, "a shard has lost its log; loading it again");
         self.refuse_all();
-        Ok(())
+        if self.proved { Lost::AfterAll } else { Lost::FromTheStart }
     }
 
     fn refuse_all(&mut self) {

@@ -34,6 +34,8 @@ pub(crate) enum Fault {
     Landed,
     /// It waits until released.
     Held,
+    /// Somebody else's append is on its way, which will end the log elsewhere.
+    Conflicts,
 }
 
 #[derive(Default)]
@@ -67,6 +69,11 @@ impl FakeBroker {
     /// The next appends fail so, in this order.
     pub(crate) fn fail(&self, faults: impl IntoIterator<Item = Fault>) {
         self.state().faults.extend(faults);
+    }
+
+    /// How many of those have not happened yet.
+    pub(crate) fn faults_left(&self) -> usize {
+        self.state().faults.len()
     }
 
     /// The next reads of a log fail.
@@ -181,6 +188,10 @@ impl BrokerClient for FakeBroker {
                 Some(Fault::NotOwner) => Err(AppendError::NotOwner(partition)),
                 Some(Fault::Storage) => Err(AppendError::Storage("broken".into())),
                 Some(Fault::Lost) => Err(AppendError::Unclear(partition)),
+                Some(Fault::Conflicts) => {
+                    let expected = append.expected.unwrap();
+                    Err(AppendError::Conflict { expected, next: expected.plus(1) })
+                }
                 Some(Fault::Landed) => {
                     state.append(&append).unwrap();
                     Err(AppendError::Unclear(partition))

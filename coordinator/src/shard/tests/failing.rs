@@ -1,5 +1,8 @@
+use std::time::Duration;
+
 use futures::join;
 use proptest::prelude::*;
+use tokio::time::Instant;
 
 use super::desk::Desk;
 use crate::{
@@ -55,6 +58,21 @@ async fn an_append_that_hangs_is_unclear_and_may_land_late() {
     assert_eq!(desk.commit("g", 0, 2).await, Err(Error::NotCoordinator));
     assert_eq!(desk.fetch("g", 0).await, Ok(Some(1)));
     assert_eq!(desk.commit("g", 0, 2).await, Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_somebody_elses_append_is_on_its_way_the_log_is_not_read_all_the_time() {
+    let desk = Desk::new();
+    desk.commit("g", 0, 1).await.unwrap();
+    desk.broker.fail([Fault::Conflicts; 500]);
+    let (began, half_a_minute) = (Instant::now(), Duration::from_secs(30));
+    let mut ticks = tokio::time::interval(Duration::from_millis(10));
+    while began.elapsed() < half_a_minute {
+        ticks.tick().await;
+        assert!(desk.commit("g", 0, 2).await.is_err());
+    }
+    let attempts = 500 - desk.broker.faults_left();
+    assert!((10..80).contains(&attempts), "{attempts} in half a minute");
 }
 
 #[tokio::test(start_paused = true)]

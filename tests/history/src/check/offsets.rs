@@ -39,6 +39,10 @@ struct Offset {
     sent: HashMap<i64, Option<Transaction>>,
     /// Sent alone, and how often without an answer: each of those may still be on its way.
     on_their_way: HashMap<i64, u32>,
+    /// When it was sent last.
+    sent_at: HashMap<i64, Source>,
+    /// When one was seen to have arrived late. It may have overtaken what had been sent by then.
+    arrived_late: Option<Source>,
 }
 
 impl Offset {
@@ -47,6 +51,7 @@ impl Offset {
         if before.is_some() {
             *before = transaction;
         }
+        self.sent_at.insert(offset, by);
         if transaction.is_none() {
             *self.on_their_way.entry(offset).or_default() += 1;
         }
@@ -61,7 +66,19 @@ impl Offset {
     fn acked(&mut self, offset: i64, by: Source) {
         self.back_to = self.back_to.filter(|back_to| *back_to != offset);
         self.arrives(offset);
-        self.known(offset, by);
+        if !self.may_be_overtaken(offset) {
+            self.known(offset, by);
+        }
+    }
+
+    /// Whether one that arrived late may have come behind this one, whose answer took longer.
+    fn may_be_overtaken(&self, offset: i64) -> bool {
+        let at = |source: &Source| match source {
+            Source::Run { at, .. } => Some(*at),
+            Source::End | Source::EndCommitted => None,
+        };
+        let sent = self.sent_at.get(&offset).and_then(at);
+        sent.zip(self.arrived_late.as_ref().and_then(at)).is_some_and(|(sent, late)| sent < late)
     }
 
     /// Whether something that was sent without an answer accounts for this offset.
@@ -83,6 +100,7 @@ impl Offset {
         let lost = bound.filter(|(was, _)| now < *was)?;
         if self.arrives(now) {
             self.floor.set(now, by);
+            self.arrived_late = Some(by);
             return None;
         }
         Some(lost)

@@ -43,6 +43,21 @@ fn a_commit_without_an_answer_may_arrive_late_and_once() {
 }
 
 #[test]
+fn a_commit_that_arrives_late_may_overtake_what_is_not_yet_answered() {
+    let tell = |sent_before: bool| {
+        let mut story = story(|it| it.sends_offset(5).commits_offset(7));
+        if sent_before {
+            story.sends_offset(9).reads_offset(5).acks_offset(9);
+        } else {
+            story.reads_offset(5).sends_offset(9).acks_offset(9);
+        }
+        story.reads_offset(5).found()
+    };
+    assert!(tell(true).is_empty());
+    assert_eq!(tell(false), ["committed offset went back"]);
+}
+
+#[test]
 fn an_answer_is_bound_by_what_was_acknowledged_before_it_was_asked_for() {
     let tell = |asked: u64| {
         story(|it| {

@@ -177,7 +177,10 @@ impl Story {
     }
 
     pub(crate) fn commits_offset(&mut self, offset: i64) -> &mut Self {
-        self.sends_offset(offset);
+        self.sends_offset(offset).acks_offset(offset)
+    }
+
+    pub(crate) fn acks_offset(&mut self, offset: i64) -> &mut Self {
         self.then(READER, Event::OffsetAcked { group: GROUP, place: place(0, offset) })
     }
 

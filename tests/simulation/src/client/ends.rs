@@ -9,7 +9,7 @@ use super::{
     Shared,
     directory::Directory,
     fetch::{EARLIEST, LATEST, fetch, list},
-    group::committed,
+    offsets::committed,
 };
 
 const PAUSE: Duration = Duration::from_millis(100);
@@ -26,7 +26,7 @@ pub(crate) struct Ends {
 }
 
 /// Reads everything. Tells the consumers how far there is something to read.
-pub(crate) async fn read_ends(shared: &Shared, groups: &[String]) -> Ends {
+pub(crate) async fn read_ends(shared: &Shared, groups: &[&str]) -> Ends {
     let directory = Directory::new(shared, READER);
     let ends = edges(&directory, LATEST).await;
     shared.ends.send_replace(Some(ends.clone()));
@@ -61,7 +61,9 @@ pub(crate) async fn read_ends(shared: &Shared, groups: &[String]) -> Ends {
     for (number, group) in (0..).zip(groups) {
         let all: Vec<i32> = (0..shared.topics.partitions()).collect();
         let committed = loop {
-            if let Some(committed) = committed(&directory, group, &all).await {
+            if let Some(committed) =
+                committed(&directory, directory.any(), &(*group).into(), &all).await
+            {
                 break committed;
             }
             sleep(PAUSE).await;

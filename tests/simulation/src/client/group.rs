@@ -11,24 +11,22 @@ use weir_protocol::{
     ErrorCode, Message,
     messages::{
         ConsumerProtocolAssignment, ConsumerProtocolSubscription, HeartbeatRequest,
-        JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, OffsetCommitRequest,
-        OffsetFetchRequest, SyncGroupRequest,
-        consumer_protocol_assignment::TopicPartition,
-        join_group::JoinGroupRequestProtocol,
-        leave_group::MemberIdentity,
-        offset_commit::{OffsetCommitRequestPartition, OffsetCommitRequestTopic},
-        offset_fetch::OffsetFetchRequestTopic,
-        sync_group::SyncGroupRequestAssignment,
+        JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, SyncGroupRequest,
+        consumer_protocol_assignment::TopicPartition, join_group::JoinGroupRequestProtocol,
+        leave_group::MemberIdentity, sync_group::SyncGroupRequestAssignment,
     },
 };
 
-use super::{Phase, Shared, consumer::Position, directory::Directory};
+use super::{
+    Phase, Shared,
+    consumer::Position,
+    directory::Directory,
+    offsets::{self, Committer, committed},
+};
 
 const JOIN_VERSION: i16 = 5;
 const SYNC_VERSION: i16 = 3;
 const HEARTBEAT_VERSION: i16 = 3;
-const COMMIT_VERSION: i16 = 7;
-const FETCH_VERSION: i16 = 7;
 const LEAVE_VERSION: i16 = 3;
 const PROTOCOL: &str = "range";
 const SESSION_TIMEOUT_MS: i32 = 6_000;
@@ -215,7 +213,7 @@ impl Member<'_> {
             return Ok(BTreeMap::new());
         }
         let (asked, group) = (self.notes.now(), self.group);
-        let committed = committed_at(self.directory, self.coordinator, &self.group_id, mine).await;
+        let committed = committed(self.directory, self.coordinator, &self.group_id, mine).await;
         let committed = committed.ok_or(Again::Trouble)?;
         let mut positions = BTreeMap::new();
         for (partition, offset) in committed {
@@ -261,49 +259,24 @@ impl Member<'_> {
             return Ok(());
         }
         let group = self.group;
-        let topics = &self.directory.shared.topics;
-        let mut by_topic: BTreeMap<&str, Vec<OffsetCommitRequestPartition>> = BTreeMap::new();
         for (partition, offset) in &changed {
             let place = Place { partition: *partition, offset: *offset };
             self.notes.note(Event::OffsetSent { group, place, transaction: None });
-            let (topic, partition_index) = topics.of(*partition);
-            by_topic.entry(topic).or_default().push(OffsetCommitRequestPartition {
-                partition_index,
-                committed_offset: *offset,
-                committed_leader_epoch: -1,
-                committed_metadata: Some(ByteString::new()),
-            });
         }
-        let request = OffsetCommitRequest {
+        let by = Committer {
             group_id: self.group_id.clone(),
-            generation_id_or_member_epoch: self.generation,
             member_id: self.member_id.clone(),
-            topics: by_topic
-                .into_iter()
-                .map(|(name, partitions)| OffsetCommitRequestTopic {
-                    name: name.into(),
-                    partitions,
-                    ..Default::default()
-                })
-                .collect(),
-            ..Default::default()
+            generation: self.generation,
         };
-        let answer = self.directory.ask(self.coordinator, COMMIT_VERSION, &request).await;
-        let answer = answer.map_err(|_| Again::Trouble)?;
+        let asked = offsets::commit(self.directory, self.coordinator, &by, &changed);
         let mut failed = None;
-        for topic in &answer.topics {
-            for partition in &topic.partitions {
-                let Some(number) = topics.number(&topic.name, partition.partition_index) else {
-                    continue;
-                };
-                if !partition.error_code.is_none() {
-                    failed = Some(partition.error_code);
-                } else if let Some(offset) = positions.get(&number) {
-                    let place = Place { partition: number, offset: *offset };
-                    self.notes.note(Event::OffsetAcked { group, place });
-                    self.say(format_args!("has committed {number}@{offset}"));
-                    committed.insert(number, *offset);
-                }
+        for (partition, error) in asked.await.map_err(|_| Again::Trouble)? {
+            if !error.is_none() {
+                failed = Some(error);
+            } else if let Some(offset) = positions.get(&partition).copied() {
+                self.notes.note(Event::OffsetAcked { group, place: Place { partition, offset } });
+                self.say(format_args!("has committed {partition}@{offset}"));
+                committed.insert(partition, offset);
             }
         }
         failed.map_or(Ok(()), |code| Err(again(code)))
@@ -350,52 +323,4 @@ fn assign(topics: &super::Topics, joined: &JoinGroupResponse) -> Vec<SyncGroupRe
     let members: Vec<ByteString> =
         joined.members.iter().map(|member| member.member_id.clone()).collect();
     members.iter().enumerate().map(assignment).collect()
-}
-
-/// What `group` has committed, asked of any proxy.
-pub(super) async fn committed(
-    directory: &Directory,
-    group: &str,
-    partitions: &[i32],
-) -> Option<Vec<(i32, i64)>> {
-    committed_at(directory, directory.any(), &group.into(), partitions).await
-}
-
-async fn committed_at(
-    directory: &Directory,
-    node: NodeId,
-    group: &ByteString,
-    partitions: &[i32],
-) -> Option<Vec<(i32, i64)>> {
-    let topics = &directory.shared.topics;
-    let mut by_topic: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
-    for number in partitions {
-        let (topic, partition) = topics.of(*number);
-        by_topic.entry(topic).or_default().push(partition);
-    }
-    let asked = by_topic.into_iter().map(|(name, partition_indexes)| OffsetFetchRequestTopic {
-        name: name.into(),
-        partition_indexes,
-    });
-    let request = OffsetFetchRequest {
-        group_id: group.clone(),
-        topics: Some(asked.collect()),
-        require_stable: true,
-        ..Default::default()
-    };
-    let answer = directory.ask(node, FETCH_VERSION, &request).await.ok()?;
-    if !answer.error_code.is_none() {
-        return None;
-    }
-    let mut committed = Vec::new();
-    for topic in &answer.topics {
-        for partition in &topic.partitions {
-            if !partition.error_code.is_none() {
-                return None;
-            }
-            let number = topics.number(&topic.name, partition.partition_index)?;
-            committed.push((number, partition.committed_offset));
-        }
-    }
-    (committed.len() == partitions.len()).then_some(committed)
 }

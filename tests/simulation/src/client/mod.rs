@@ -2,11 +2,13 @@
 //! client does when something fails, and record what they do and are told.
 
 mod asker;
+mod bookkeeper;
 mod consumer;
 mod directory;
 mod ends;
 mod fetch;
 mod group;
+mod offsets;
 mod producer;
 mod setup;
 mod topics;
@@ -24,6 +26,7 @@ use weir_runtime::watch;
 use crate::{clock::NodeClock, net::Net};
 
 pub(crate) use asker::ask;
+pub(crate) use bookkeeper::keep_books;
 pub(crate) use consumer::consume;
 pub(crate) use ends::{Ends, read_ends};
 pub(crate) use group::{Membership, member};

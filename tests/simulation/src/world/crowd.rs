@@ -1,4 +1,4 @@
-//! The clients of a run: producers, consumers, members of groups, askers.
+//! The clients of a run: producers, consumers, members of groups, bookkeepers, askers.
 
 use std::sync::Arc;
 
@@ -16,13 +16,20 @@ use crate::{
 
 /// All of them, at work.
 pub(super) struct Crowd {
-    groups: Vec<String>,
     /// Which partition each writes to, and how; it gives how many values it has handed over.
     producers: Vec<(i32, Kind, oneshot::Receiver<u32>)>,
     consumers: Vec<oneshot::Receiver<()>>,
     members: Vec<oneshot::Receiver<()>>,
+    bookkeepers: Vec<oneshot::Receiver<()>>,
     askers: Vec<oneshot::Receiver<()>>,
 }
+
+/// Groups with members.
+const GROUPS: [&str; 2] = ["group-a", "group-b"];
+/// The group of the bookkeepers.
+const BOOKS: &str = "group-c";
+/// How many partitions the bookkeepers keep a count of.
+const BOOKS_PARTITIONS: usize = 4;
 
 /// A task whose result is waited for; panics show elsewhere.
 fn begin<T: Send + 'static>(
@@ -48,13 +55,12 @@ impl Crowd {
         };
         let consumer = |partitions| begin(client::consume(Arc::clone(shared), partitions));
         let member = |membership| begin(client::member(Arc::clone(shared), membership));
-        let groups = vec!["group-a".to_owned(), "group-b".to_owned()];
         Self {
             producers: (0..).zip(kinds(world, shared)).map(producer).collect(),
             consumers: consumed(world, shared).into_iter().map(consumer).collect(),
-            members: members(world, &groups).into_iter().map(member).collect(),
+            members: members(world).into_iter().map(member).collect(),
+            bookkeepers: bookkeepers(world, shared),
             askers: (0..2).map(|_| begin(client::ask(Arc::clone(shared)))).collect(),
-            groups,
         }
     }
 
@@ -71,13 +77,15 @@ impl Crowd {
             let sent = done.map_err(stuck(unfinished))?;
             writers.push(Writer { delivery: kind.delivery(), sent });
         }
-        for other in self.members.into_iter().chain(self.askers) {
+        for other in self.members.into_iter().chain(self.bookkeepers).chain(self.askers) {
             let done = timeout(within(), other).await;
             // One that panicked shows elsewhere.
-            let _ = done.map_err(stuck("a member of a group, or an asker, is not done"))?;
+            let _ =
+                done.map_err(stuck("a member of a group, a bookkeeper or an asker is not done"))?;
         }
         shared.phase.send_replace(Phase::Reading);
-        let reading = timeout(within(), client::read_ends(shared, &self.groups));
+        let groups = [&GROUPS[..], &[BOOKS]].concat();
+        let reading = timeout(within(), client::read_ends(shared, &groups));
         let ends = reading.await.map_err(stuck("the end can't be read"))?;
         for consumer in self.consumers {
             let done = timeout(within(), consumer).await;
@@ -116,18 +124,32 @@ fn consumed(world: &World, shared: &Shared) -> Vec<Vec<i32>> {
 }
 
 /// A quiet cluster has none: they commit all the time.
-fn members(world: &World, groups: &[String]) -> Vec<Membership> {
+fn members(world: &World) -> Vec<Membership> {
     if world.pace == Pace::Spells {
         return Vec::new();
     }
     let chance = Chance::new(world.seed, "groups");
     let mut members = Vec::new();
-    for (number, group) in (0..).zip(groups) {
+    for (number, group) in (0..).zip(GROUPS) {
         for _ in 0..chance.within(1..=3) {
-            members.push(Membership { group: group.clone(), number });
+            members.push(Membership { group: group.to_owned(), number });
         }
     }
     members
+}
+
+/// One a partition, and a quiet cluster has none, as above.
+fn bookkeepers(world: &World, shared: &Shared) -> Vec<oneshot::Receiver<()>> {
+    if world.pace == Pace::Spells {
+        return Vec::new();
+    }
+    let number = GROUPS.len() as u16;
+    let all: Vec<i32> = (0..shared.topics.partitions()).take(BOOKS_PARTITIONS).collect();
+    let bookkeeper = |partition: &i32| {
+        let membership = Membership { group: BOOKS.to_owned(), number };
+        begin(client::keep_books(Arc::clone(shared), membership, *partition, all.clone()))
+    };
+    all.iter().map(bookkeeper).collect()
 }
 
 impl Kind {

@@ -7,6 +7,7 @@ mod failover;
 mod faults;
 mod fleet;
 mod outcome;
+mod owners;
 mod panics;
 
 use std::{
@@ -94,7 +95,7 @@ async fn story(seed: u64, options: &Options, trace: Trace) -> Outcome {
     let shared = clients(&world, topics(&Chance::new(seed, "topics")));
     let mut outcome = Outcome { seed, ..Outcome::default() };
     let told = play(&world, &shared, options).await;
-    outcome.ownership_changes = faults::ownership_changes(&world).await;
+    outcome.ownership_changes = owners::ownership_changes(&world).await;
     outcome.lives = world.fleet.lives();
     world.end();
     let outrages = shared.outrages.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -167,7 +168,7 @@ fn roles(chance: &Chance) -> Vec<Roles> {
 
 /// Some clusters are mostly quiet: that is when what nobody notices lasts.
 fn pace(chance: &Chance) -> Pace {
-    if chance.percent(15) { Pace::Spells } else { Pace::Steady }
+    if chance.percent(25) { Pace::Spells } else { Pace::Steady }
 }
 
 /// Each with its partitions.
