@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use weir_acceptance::load::{Reader, Writer, WriterSettings};
 use weir_history::{Seen, Value};
-use weir_test_support::{Admin, Cluster};
+use weir_test_support::{Admin, Cluster, ClusterSettings};
 
 const WEIR: &str = env!("CARGO_BIN_EXE_weir");
 const PARTITIONS: i32 = 12;
@@ -13,14 +13,16 @@ const INNER: &[&str] = &["coordinator", "controller"];
 /// Three brokers, two proxies, and two of what else there is.
 const ROLES: [&[&str]; 7] =
     [&["broker"], &["broker"], &["broker"], &["proxy"], &["proxy"], INNER, INNER];
-const PROXIES: [u32; 2] = [4, 5];
+/// Every role in each node.
+const ALL: [&[&str]; 3] = [&["broker", "coordinator", "controller", "proxy"]; 3];
 
 fn cluster() -> Cluster {
-    Cluster::start(WEIR, &ROLES, &[]).unwrap()
+    ClusterSettings::new(WEIR, &ROLES).start().unwrap()
 }
 
 fn admin(cluster: &Cluster) -> Admin {
-    Admin::connect(cluster.kafka(PROXIES[0])).unwrap()
+    let (_, address) = cluster.proxies().pop_first().unwrap();
+    Admin::connect(address).unwrap()
 }
 
 fn writer(cluster: &Cluster) -> Writer {
@@ -71,6 +73,21 @@ fn brokers_are_killed_one_after_the_other_and_come_back() {
 }
 
 #[test]
+fn over_s3_a_broker_is_killed_and_then_everything_at_once() {
+    let mut cluster = ClusterSettings::new(WEIR, &ALL).on_s3().start().unwrap();
+    let mut writer = writer(&cluster);
+    send(&mut writer, 2_000);
+    cluster.kill9(1).unwrap();
+    send(&mut writer, 2_000);
+    writer.flush().unwrap();
+    cluster.kill9_all().unwrap();
+    cluster.start_all().unwrap();
+    send(&mut writer, 1_000);
+    writer.flush().unwrap();
+    judge(&cluster, writer);
+}
+
+#[test]
 fn a_stopped_broker_hands_over_and_exits_with_0() {
     let mut cluster = cluster();
     let mut writer = writer(&cluster);
@@ -89,7 +106,8 @@ fn clients_of_a_killed_proxy_go_on_through_the_other() {
     let mut cluster = cluster();
     let mut writer = writer(&cluster);
     send(&mut writer, 2_000);
-    cluster.kill9(PROXIES[1]).unwrap();
+    let (last, _) = cluster.proxies().pop_last().unwrap();
+    cluster.kill9(last).unwrap();
     send(&mut writer, 2_000);
     writer.flush().unwrap();
     judge(&cluster, writer);

@@ -10,6 +10,7 @@
 
 pub mod checkpoint;
 pub mod journal;
+#[cfg(feature = "cloud")]
 mod location;
 mod name;
 pub mod object;
@@ -23,6 +24,7 @@ mod store;
 pub mod testing;
 mod wire;
 
+#[cfg(feature = "cloud")]
 pub use location::{Location, LocationError};
 pub use name::{NameError, ObjectName};
 pub use part::Part;

@@ -1,7 +1,7 @@
 //! What a node stands on: metadata, a store, write-ahead logs; opened, and tried before anything is entrusted
 //! to them.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use uuid::Uuid;
@@ -18,6 +18,9 @@ use weir_segment_store::{
 
 use super::place::{Directories, Shared};
 use crate::{config::Config, data_dir::DataDir};
+
+/// How long a store may take to answer, for example while a whole cluster starts.
+const STORE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// See the module.
 pub(super) struct Foundation {
@@ -70,7 +73,7 @@ impl Foundation {
     ) -> Result<Self> {
         let url = &config.store.url;
         let objects = shared.store.open()?;
-        let probed = probe_condition(&*objects, runtime.random_u64()).await;
+        let probed = probe_condition(&*objects, runtime, STORE_PATIENCE).await;
         probed.with_context(|| format!("store {url}"))?;
         let metadata = Metadata::new(Arc::new(Etcd::connect(&shared.meta).await?));
         let cluster = join(config, &metadata, runtime).await?;

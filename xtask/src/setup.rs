@@ -24,7 +24,7 @@ pub(crate) enum Part {
     Debian,
     /// Apache Kafka's jars and message definitions
     Kafka,
-    /// The Python clients
+    /// The Python clients, and the S3 server
     Python,
     /// The JavaScript clients
     Node,

@@ -17,7 +17,7 @@
 //!
 //! [`Memory`] keeps everything in the process, on the caller's time, for tests and simulation.
 //! [`Embedded`] keeps it in one file, for clusters of one machine. Both run the same state machine
-//! (`machine`). [`Etcd`](etcd::Etcd) asks an etcd. Every implementation runs the same suite
+//! (`machine`). `etcd::Etcd`, with the feature of that name, asks an etcd. Every implementation runs the same suite
 //! (`conformance`).
 
 #[cfg(any(test, feature = "conformance"))]
@@ -25,6 +25,7 @@ pub mod conformance;
 mod embedded;
 mod entry;
 mod error;
+#[cfg(feature = "etcd")]
 pub mod etcd;
 mod faulty;
 mod history;

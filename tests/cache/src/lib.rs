@@ -19,6 +19,8 @@ pub enum Artifact {
     KafkaSchemas,
     /// A Python environment with the Python clients.
     Python,
+    /// A Python environment with an S3 server.
+    S3,
     /// The JavaScript clients: a folder with `node_modules`.
     Node,
     /// The classes of the Java client program, compiled.
@@ -27,10 +29,11 @@ pub enum Artifact {
 
 impl Artifact {
     /// Every artifact, each after those that it is made from.
-    pub const ALL: [Artifact; 5] = [
+    pub const ALL: [Artifact; 6] = [
         Artifact::KafkaJars,
         Artifact::KafkaSchemas,
         Artifact::Python,
+        Artifact::S3,
         Artifact::Node,
         Artifact::JavaClient,
     ];
@@ -41,6 +44,7 @@ impl Artifact {
             Artifact::KafkaJars => "kafka-4.3.1",
             Artifact::KafkaSchemas => "kafka-schemas-4.3.1",
             Artifact::Python => "python-clients",
+            Artifact::S3 => "s3-server",
             Artifact::Node => "node-clients",
             Artifact::JavaClient => "java-client",
         }

@@ -1,6 +1,7 @@
 //! A cluster: nodes as processes over an etcd and a store that all of them reach. Each can be killed, paused,
 //! stopped and started again.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -11,21 +12,30 @@ use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::{Etcd, Input, Process, free_port, wait};
+use crate::{Etcd, Input, Process, S3, free_port, wait};
 
 /// How long a node may take to serve, on a busy machine too.
 const START: Duration = Duration::from_secs(120);
 /// How long a node may take to drain.
 const DRAIN: Duration = Duration::from_secs(60);
 
+/// How a cluster is to be started.
+#[derive(Clone, Debug)]
+pub struct ClusterSettings {
+    binary: PathBuf,
+    roles: Vec<&'static [&'static str]>,
+    /// More of a configuration than what follows from the node: sections and their lines.
+    sections: Vec<(String, String)>,
+    on_s3: bool,
+}
+
 /// The nodes of a cluster. Dropping it kills them, and removes the store.
 #[derive(Debug)]
 pub struct Cluster {
-    binary: PathBuf,
+    settings: ClusterSettings,
     nodes: Vec<Node>,
-    /// More of a configuration than what follows from the node.
-    settings: Vec<(String, String)>,
     etcd: Etcd,
+    s3: Option<S3>,
     scratch: TempDir,
 }
 
@@ -40,36 +50,76 @@ struct Node {
     process: Option<Process>,
 }
 
-impl Cluster {
-    /// A cluster of nodes with these roles, with ids from 1 on, over three members of etcd and a directory.
+impl ClusterSettings {
+    /// Nodes with these roles, with ids from 1 on, over three members of etcd and a directory.
+    pub fn new(binary: impl AsRef<Path>, roles: &[&'static [&'static str]]) -> Self {
+        let (binary, roles) = (binary.as_ref().to_path_buf(), roles.to_vec());
+        Self { binary, roles, sections: Vec::new(), on_s3: false }
+    }
+
+    /// Over an S3 server instead of a directory.
+    #[must_use]
+    pub fn on_s3(mut self) -> Self {
+        self.on_s3 = true;
+        self
+    }
+
+    /// With another section of the configuration.
+    #[must_use]
+    pub fn section(mut self, name: &str, lines: &str) -> Self {
+        self.sections.push((name.to_owned(), lines.to_owned()));
+        self
+    }
+
+    /// Starts the nodes and waits until they serve.
     ///
     /// # Errors
-    /// When a node does not serve in time; the message has the end of its output.
-    pub fn start(
-        binary: impl AsRef<Path>,
-        roles: &[&'static [&'static str]],
-        settings: &[(&str, &str)],
-    ) -> Result<Self> {
+    /// When one does not in time; the message has the end of its output.
+    pub fn start(self) -> Result<Cluster> {
         let node = |(id, roles): (u32, &&'static [&'static str])| -> Result<Node> {
             let (kafka_port, http_port, rpc_port) = (free_port()?, free_port()?, free_port()?);
             Ok(Node { id, roles, kafka_port, http_port, rpc_port, process: None })
         };
-        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        let mut cluster = Self {
-            binary: binary.as_ref().to_path_buf(),
-            nodes: (1..).zip(roles).map(node).collect::<Result<_>>()?,
-            settings: settings.iter().map(owned).collect(),
+        let mut cluster = Cluster {
+            nodes: (1..).zip(&self.roles).map(node).collect::<Result<_>>()?,
             etcd: Etcd::start()?,
+            s3: if self.on_s3 { Some(S3::start()?) } else { None },
             scratch: tempfile::tempdir()?,
+            settings: self,
         };
-        let ids: Vec<u32> = cluster.nodes.iter().map(|node| node.id).collect();
+        cluster.start_all()?;
+        Ok(cluster)
+    }
+}
+
+impl Cluster {
+    /// Starts all nodes, and waits until they serve.
+    ///
+    /// # Errors
+    /// When one does not in time; the message has the end of its output.
+    pub fn start_all(&mut self) -> Result<()> {
+        let ids: Vec<u32> = self.nodes.iter().map(|node| node.id).collect();
         for id in &ids {
-            cluster.launch(*id)?;
+            self.launch(*id)?;
         }
         for id in ids {
-            cluster.wait_until_ready(id)?;
+            self.wait_until_ready(id)?;
         }
-        Ok(cluster)
+        Ok(())
+    }
+
+    /// Kills all nodes without warning.
+    ///
+    /// # Errors
+    /// When one can't be killed.
+    pub fn kill9_all(&mut self) -> Result<()> {
+        let mut processes = self.nodes.iter_mut().filter_map(|node| node.process.as_mut());
+        processes.try_for_each(Process::kill9)
+    }
+
+    /// Its object store, if that is a server.
+    pub fn s3(&self) -> Option<&S3> {
+        self.s3.as_ref()
     }
 
     /// Its metadata store.
@@ -81,16 +131,15 @@ impl Cluster {
         &mut self.nodes[id as usize - 1]
     }
 
-    /// The proxies' addresses, as clients want them.
-    pub fn bootstrap(&self) -> String {
+    /// Where clients of the proxies connect, by node.
+    pub fn proxies(&self) -> BTreeMap<u32, SocketAddr> {
         let proxies = self.nodes.iter().filter(|node| node.roles.contains(&"proxy"));
-        let addresses = proxies.map(|node| address(node.kafka_port).to_string());
-        addresses.collect::<Vec<_>>().join(",")
+        proxies.map(|node| (node.id, address(node.kafka_port))).collect()
     }
 
-    /// Where clients of a proxy connect.
-    pub fn kafka(&self, id: u32) -> SocketAddr {
-        address(self.nodes[id as usize - 1].kafka_port)
+    /// The proxies' addresses, as clients want them.
+    pub fn bootstrap(&self) -> String {
+        self.proxies().values().map(ToString::to_string).collect::<Vec<_>>().join(",")
     }
 
     /// Where a node serves HTTP.
@@ -105,7 +154,7 @@ impl Cluster {
     pub fn launch(&mut self, id: u32) -> Result<()> {
         let file = self.scratch.path().join(format!("node-{id}.toml"));
         std::fs::write(&file, self.configuration(id))?;
-        let mut command = Command::new(&self.binary);
+        let mut command = Command::new(&self.settings.binary);
         command.args(["serve", "--config"]).arg(&file);
         let name = format!("node-{id}");
         let process = Process::start(&mut command, Input::Empty, self.scratch.path(), &name)?;
@@ -125,7 +174,7 @@ impl Cluster {
         let file = self.scratch.path().join("refused.toml");
         std::fs::write(&file, edit(self.configuration(id)))?;
         let folder = tempfile::tempdir()?;
-        let mut command = Command::new(&self.binary);
+        let mut command = Command::new(&self.settings.binary);
         command.args(["serve", "--config"]).arg(&file);
         let mut process = Process::start(&mut command, Input::Empty, folder.path(), "refused")?;
         let status = process.wait(START)?;
@@ -136,24 +185,34 @@ impl Cluster {
         let node = &self.nodes[id as usize - 1];
         let roles =
             node.roles.iter().map(|role| format!("{role:?}")).collect::<Vec<_>>().join(", ");
-        let (etcd, store) = (self.etcd.url(), self.scratch.path().join("store"));
+        let (etcd, store) = (self.etcd.url(), self.store());
         let mut text = format!(
             "cluster = \"test\"\n\
              [node]\nid = {id}\nroles = [{roles}]\n\
              [meta]\nurl = \"{etcd}\"\n\
-             [store]\nurl = \"file://{}\"\n\
+             [store]\n{store}\n\
              [kafka]\nlisten = \"{}\"\n\
              [http]\nlisten = \"{}\"\n\
              [rpc]\nlisten = \"{}\"\n",
-            store.display(),
             address(node.kafka_port),
             address(node.http_port),
             address(node.rpc_port),
         );
-        for (section, lines) in &self.settings {
+        for (section, lines) in &self.settings.sections {
             let _ = writeln!(text, "[{section}]\n{lines}");
         }
         text
+    }
+
+    fn store(&self) -> String {
+        match &self.s3 {
+            None => format!("url = \"file://{}\"", self.scratch.path().join("store").display()),
+            Some(s3) => {
+                let options = s3.options().into_iter().map(|(name, it)| format!("{name} = {it:?}"));
+                let options = options.collect::<Vec<_>>().join(", ");
+                format!("url = {:?}\noptions = {{ {options} }}", s3.url("test"))
+            }
+        }
     }
 
     /// Waits until a node has said that it is ready.

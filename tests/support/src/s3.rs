@@ -1,0 +1,93 @@
+//! Starting an S3 server on loopback, with an empty bucket. What it keeps goes with it.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+
+use crate::{Input, Process, Relay, cache::Artifact, free_port, http, wait};
+
+/// How long it may take to serve, on a busy machine too.
+const START: Duration = Duration::from_secs(60);
+const SERVER: &str = include_str!("../s3/server.py");
+const BUCKET: &str = "weir";
+/// The header of a conditional create, and one of the same length that no server knows.
+const CONDITION: &[u8] = b"if-none-match";
+const NO_CONDITION: &[u8] = b"x-none-match-";
+
+/// An S3 server. Dropping it kills it.
+#[derive(Debug)]
+pub struct S3 {
+    port: u16,
+    process: Process,
+    scratch: TempDir,
+}
+
+impl S3 {
+    /// Starts one and makes a bucket.
+    ///
+    /// # Errors
+    /// When it is not set up, or does not serve in time.
+    pub fn start() -> Result<Self> {
+        let (port, scratch) = (free_port()?, tempfile::tempdir()?);
+        let mut command = Command::new(Artifact::S3.locate()?.join("bin/python"));
+        command.arg("-c").arg(SERVER).arg(port.to_string());
+        let process = Process::start(&mut command, Input::Empty, scratch.path(), "s3")?;
+        let made = wait::until("the S3 server makes a bucket", START, || {
+            http::put(address(port), &format!("/{BUCKET}")).ok().filter(|status| *status == 200)
+        });
+        made.with_context(|| process.tail())?;
+        Ok(Self { port, process, scratch })
+    }
+
+    /// The bucket, and below it what begins with `prefix`.
+    pub fn url(&self, prefix: &str) -> String {
+        format!("s3://{BUCKET}/{prefix}")
+    }
+
+    /// What a client of it must be told.
+    pub fn options(&self) -> BTreeMap<String, String> {
+        options(address(self.port))
+    }
+
+    /// What a client of it must be told that reaches it by this way.
+    pub fn options_by(&self, way: &Relay) -> BTreeMap<String, String> {
+        options(way.address())
+    }
+
+    /// A way to it on which the conditions of creates get lost.
+    ///
+    /// # Errors
+    /// When no port is free.
+    pub fn without_conditions(&self) -> Result<Relay> {
+        Relay::start(address(self.port), CONDITION, NO_CONDITION)
+    }
+
+    /// Where it keeps what it prints.
+    pub fn folder(&self) -> &std::path::Path {
+        self.scratch.path()
+    }
+
+    /// The end of what it has printed, for the message of a failure.
+    pub fn tail(&self) -> String {
+        self.process.tail()
+    }
+}
+
+/// What a client must be told of an S3 server that is reached there.
+fn options(endpoint: SocketAddr) -> BTreeMap<String, String> {
+    let options = [
+        ("endpoint", format!("http://{endpoint}")),
+        ("region", "us-east-1".to_owned()),
+        ("access_key_id", "test".to_owned()),
+        ("secret_access_key", "test".to_owned()),
+    ];
+    options.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn address(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}
