@@ -1,7 +1,9 @@
 //! What objects are called.
 //!
 //! ```text
-//! {hh}/wal/{session:020}/{slot:020}          a slot of an object journal
+//! open/{session:020}                         the first slot of an object journal: that there is one
+//! {hh}/wal/{session:020}/{slot:020}          another slot
+//! forgotten/{session:020}                    that nobody needs that journal any more
 //! wal/{session:020}/{file:010}.wal           a file of a file journal, on the local disk
 //! {hh}/sorted/{session:020}/{number:020}     small pieces gathered, many partitions
 //! {hh}/checkpoint/{session:020}/{number:020}
@@ -12,7 +14,8 @@
 //! published any more that refers to it for the first time.
 //!
 //! `hh` is a hash of the session, so that sessions spread over a store that shards by prefix, while
-//! all objects of one are listed together. Names carry the session that wrote them: whoever sweeps
+//! all objects of one are listed together. What says that a session was there at all stands apart, so that
+//! the sessions are listed without everything else. Names carry the session that wrote them: whoever sweeps
 //! knows whose object it is without opening it.
 
 use std::fmt;
@@ -20,6 +23,9 @@ use std::fmt;
 use weir_ids::{SessionId, Slot};
 
 use weir_protocol::records::crc32c;
+
+/// The slot that says that nobody needs its session any more; far above all others.
+pub(crate) const FORGOTTEN: Slot = Slot(u64::MAX - 1);
 
 /// The name of an object or of a file of a file journal.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -87,6 +93,12 @@ impl ObjectName {
 
     fn tail(self) -> String {
         match self {
+            Self::WalSlot { session, slot: Slot::OPEN } => {
+                format!("{OPEN_PREFIX}/{:020}", session.0)
+            }
+            Self::WalSlot { session, slot: FORGOTTEN } => {
+                format!("{FORGOTTEN_PREFIX}/{:020}", session.0)
+            }
             Self::WalSlot { session, slot } => format!("wal/{:020}/{:020}", session.0, slot.0),
             Self::WalFile { session, file } => format!("wal/{:020}/{file:010}.wal", session.0),
             Self::Sorted { session, number } => format!("sorted/{:020}/{number:020}", session.0),
@@ -106,6 +118,10 @@ impl ObjectName {
     }
 
     fn parse_parts(text: &str) -> Option<Self> {
+        if let Some((kind @ (OPEN_PREFIX | FORGOTTEN_PREFIX), session)) = text.split_once('/') {
+            let slot = if kind == OPEN_PREFIX { Slot::OPEN } else { FORGOTTEN };
+            return Some(Self::WalSlot { session: SessionId(session.parse().ok()?), slot });
+        }
         let tail = match text.split_once('/')? {
             ("wal", _) => text,
             (_, tail) => tail,
@@ -129,18 +145,25 @@ impl fmt::Display for ObjectName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tail = self.tail();
         match self {
-            Self::WalFile { .. } => f.write_str(&tail),
+            Self::WalFile { .. } | Self::WalSlot { slot: Slot::OPEN | FORGOTTEN, .. } => {
+                f.write_str(&tail)
+            }
             _ => write!(f, "{}/{tail}", prefix_of(self.session())),
         }
     }
 }
 
-/// What the names of a session's objects begin with.
+/// What the names of the slots begin with that say that a session was there.
+pub(crate) const OPEN_PREFIX: &str = "open";
+/// And of those that say that it was forgotten.
+const FORGOTTEN_PREFIX: &str = "forgotten";
+
+/// What the names of a session's other objects begin with.
 pub(crate) fn prefix_of(session: SessionId) -> String {
     format!("{:02x}", crc32c(&session.0.to_be_bytes()) as u8)
 }
 
-/// What the names of the slots of a log in an object store begin with.
+/// What the names of the slots of a log in an object store begin with, but for the two that stand apart.
 pub(crate) fn slots_of(session: SessionId) -> String {
     format!("{}/wal/{:020}", prefix_of(session), session.0)
 }
@@ -153,7 +176,9 @@ mod tests {
     fn names_are_stable_and_read_back() {
         let session = SessionId(7);
         for (name, text) in [
+            (ObjectName::WalSlot { session, slot: Slot::OPEN }, "open/00000000000000000007"),
             (ObjectName::WalSlot { session, slot: Slot(3) }, "/wal/"),
+            (ObjectName::WalSlot { session, slot: FORGOTTEN }, "forgotten/00000000000000000007"),
             (ObjectName::WalFile { session, file: 12 }, "wal/00000000000000000007/0000000012.wal"),
             (ObjectName::Sorted { session, number: 9 }, "/sorted/"),
             (ObjectName::Checkpoint { session, number: u64::MAX }, "/checkpoint/"),

@@ -8,11 +8,12 @@
 
 use std::collections::BTreeSet;
 
+use futures::{StreamExt, TryStreamExt, stream};
 use weir_ids::SessionId;
 use weir_meta::{
     Metadata,
-    model::SessionAllocation,
-    store::{Range, Revision},
+    model::Wal,
+    store::{Revision, list},
 };
 use weir_segment_store::{
     ObjectName,
@@ -20,6 +21,9 @@ use weir_segment_store::{
 };
 
 use crate::recovery::Census;
+
+/// How many sessions are looked at together.
+const LOOKS_AT_ONCE: usize = 16;
 
 /// The metadata is older than what is in the store.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,8 +52,8 @@ pub enum FloorError {
     Metadata(#[from] weir_meta::Error),
 }
 
-/// Refuses metadata that is older than the newest session in the store: a start on it would lose records.
-/// Call it before a session is allocated.
+/// Refuses metadata that does not know a session of the store: a start on it would lose records. Call it
+/// before a session is allocated.
 ///
 /// # Errors
 /// [`FloorError::Older`]; or when one of the two can't be read.
@@ -57,11 +61,22 @@ pub async fn refuse_if_metadata_is_older(
     journal: &dyn Journal,
     metadata: &Metadata,
 ) -> Result<(), FloorError> {
-    // The sessions first: whichever begins meanwhile has a lower id than the revision read then.
+    // The sessions first: whichever begins meanwhile is known by then, and has a lower id than the revision.
     let sessions = journal.sessions().await?;
-    let range = Range::prefix(SessionAllocation::key().as_str()).limit(1);
-    let page = metadata.store().range(range).await.map_err(weir_meta::Error::from)?;
-    Ok(newest_is_known(sessions.into_iter().max(), page.revision)?)
+    let (wals, revision) =
+        list(metadata.store(), Wal::PREFIX).await.map_err(weir_meta::Error::from)?;
+    newest_is_known(sessions.iter().max().copied(), revision)?;
+    let known: BTreeSet<SessionId> =
+        wals.iter().filter_map(|entry| Wal::session(&entry.key)).collect();
+    let unknown = sessions.into_iter().filter(|session| !known.contains(session));
+    let looks = unknown.map(|session| async move {
+        match journal.is_forgotten(session).await? {
+            true => Ok(()),
+            false => Err(FloorError::from(MetadataIsOlder { session, revision })),
+        }
+    });
+    let looks: Vec<_> = looks.collect();
+    stream::iter(looks).buffer_unordered(LOOKS_AT_ONCE).try_collect().await
 }
 
 fn newest_is_known(newest: Option<SessionId>, revision: Revision) -> Result<(), MetadataIsOlder> {

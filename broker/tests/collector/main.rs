@@ -129,6 +129,7 @@ async fn a_session_that_nobody_needs_is_forgotten_but_for_its_fence_and_marker()
     assert!(life.broker.checkpoint().await);
     rounds(&mut collector, 6).await;
     assert_eq!(bounds(&world, dead).await, None);
+    refuse_if_metadata_is_older(&world.journal(world.truth()), &world.metadata).await.unwrap();
     let left = world.objects().await.into_iter().filter(|name| name.session() == dead);
     let slots = left.filter_map(|name| match name {
         ObjectName::WalSlot { slot, .. } => Some(slot),
@@ -156,6 +157,8 @@ async fn metadata_from_a_backup_stops_collection_and_starts() {
     let objects = world.objects().await;
     let forget = Txn::new().delete(Wal::key(lost));
     world.metadata.store().txn(forget).await.unwrap();
+    let refused = refuse_if_metadata_is_older(&journal, &world.metadata).await;
+    assert!(matches!(&refused, Err(FloorError::Older(older)) if older.session == lost));
     for _ in 0..3 {
         let round = world.collector(Duration::ZERO).round().await;
         assert!(matches!(round, Err(RoundError::Older(_))), "{round:?}");

@@ -60,7 +60,15 @@ pub trait Journal: Send + Sync {
         Ok(())
     }
 
-    /// The sessions of which the store holds anything.
+    /// Whether the store says that `session` was forgotten. A log that leaves nothing behind then does not.
+    ///
+    /// # Errors
+    /// [`Error`].
+    async fn is_forgotten(&self, _session: SessionId) -> Result<bool, Error> {
+        Ok(false)
+    }
+
+    /// The sessions whose logs were ever begun and, unless something stays for ever, still hold anything.
     async fn sessions(&self) -> Result<Vec<SessionId>, Error>;
 }
 

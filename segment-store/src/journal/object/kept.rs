@@ -14,7 +14,7 @@ pub(super) const EMPTY_BYTES_MAX: u64 = (HEADER_BYTES + FOOTER_BYTES + 16) as u6
 
 /// A fence in this slot, far above all others, says that nobody needs the session any more and that the
 /// metadata may not know it: whatever else there is of it was forgotten on purpose.
-pub const FORGOTTEN: Slot = Slot(u64::MAX - 1);
+pub const FORGOTTEN: Slot = crate::name::FORGOTTEN;
 
 /// Whether `name`, which has `bytes`, may be one that is never deleted: then [`is_kept`] tells.
 pub fn may_be_kept(name: ObjectName, bytes: u64) -> bool {

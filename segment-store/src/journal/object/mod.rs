@@ -1,7 +1,8 @@
 //! A write-ahead log in an object store.
 //!
 //! ```text
-//! {hh}/wal/{session:020}/{slot:020}     one object a slot; slot 0 is the open marker
+//! {hh}/wal/{session:020}/{slot:020}     one object a slot
+//! open/{session:020}                    slot 0, the open marker
 //! ```
 //!
 //! Every slot is made by a conditional create and never changed. Several are in flight; they may land
@@ -43,6 +44,7 @@ use self::{
 use super::{Error, Journal, Sealed, StoredSlot, Writer};
 use crate::{
     ObjectName, Retry, RetrySettings, Store, StoreError,
+    name::OPEN_PREFIX,
     object::{Header, Kind},
 };
 
@@ -134,15 +136,16 @@ impl Journal for ObjectJournal {
         self.end_session(session, FORGOTTEN).await.map(drop)
     }
 
+    async fn is_forgotten(&self, session: SessionId) -> Result<bool, Error> {
+        self.has_fence(session, FORGOTTEN).await
+    }
+
     async fn sessions(&self) -> Result<Vec<SessionId>, Error> {
-        let names = self.store.list(None).await.map_err(|error| unavailable(&error))?;
-        let slots = names.into_iter().filter_map(|(name, _)| match name {
-            ObjectName::WalSlot { session, .. } => Some(session),
-            _ => None,
-        });
-        let mut sessions: Vec<SessionId> = slots.collect();
+        let names = self.store.list(Some(OPEN_PREFIX)).await;
+        let names = names.map_err(|error| unavailable(&error))?;
+        let mut sessions: Vec<SessionId> =
+            names.into_iter().map(|(name, _)| name.session()).collect();
         sessions.sort_unstable();
-        sessions.dedup();
         Ok(sessions)
     }
 }

@@ -78,6 +78,11 @@ impl ObjectJournal {
         Ok(Some(slots))
     }
 
+    /// Whether there is a fence in `slot`.
+    pub(super) async fn has_fence(&self, session: SessionId, slot: Slot) -> Result<bool, Error> {
+        Ok(matches!(self.look(session, slot).await?, Found::Fence))
+    }
+
     /// A planted bug: believes a listing.
     async fn end_behind_listed(&self, session: SessionId, first: Slot) -> Result<Sealed, Error> {
         let listed = self.store.list(Some(&slots_of(session))).await;

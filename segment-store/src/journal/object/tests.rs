@@ -105,6 +105,18 @@ async fn whether_the_condition_is_honoured_is_asked_until_the_store_says_so() {
 }
 
 #[tokio::test]
+async fn what_was_forgotten_says_so_for_ever_and_is_listed_on() {
+    let journal = over(InMemory::new(), 1);
+    journal.open(SESSION).await.unwrap();
+    assert!(!journal.is_forgotten(SESSION).await.unwrap());
+    journal.seal(SESSION, Slot(1)).await.unwrap();
+    journal.forget(SESSION).await.unwrap();
+    assert!(journal.is_forgotten(SESSION).await.unwrap());
+    assert_eq!(journal.sessions().await.unwrap(), [SESSION]);
+    assert!(!journal.is_forgotten(SessionId(OTHER)).await.unwrap());
+}
+
+#[tokio::test]
 async fn conforms_in_memory() {
     conformance::all(|| async { over(InMemory::new(), 1) }).await;
 }

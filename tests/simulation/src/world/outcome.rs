@@ -6,7 +6,7 @@ use crate::Digest;
 
 /// What a run must have seen to be worth something.
 const ACKNOWLEDGED_MIN: u64 = 1_000;
-const FAULTS_MIN: u64 = 3;
+const FAULTS_MIN: u64 = 5;
 const SIMULATED_MIN: Duration = Duration::from_secs(60);
 
 /// What went wrong.

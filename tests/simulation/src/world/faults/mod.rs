@@ -70,8 +70,13 @@ async fn planned(world: &World, number: u64, act: &Chance, left: Duration) -> bo
     true
 }
 
-/// Only an owner that nobody writes to goes on believing that it is one, if nothing else happens.
+/// Only an owner that nobody writes to goes on believing that it is one, if nothing else happens but what
+/// is always to be expected.
 async fn isolate_owner(world: &World, isolation: Isolation, act: &Chance, left: Duration) {
+    links::slow(world, act, left);
+    links::reset(world, act);
+    nodes::clock(world, act);
+    stores::objects(world, act, left);
     if let Some(owner) = owner(world, act).await {
         sleep(links::isolate(world, owner, isolation, act, left)).await;
     }
