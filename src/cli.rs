@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
+use weir_meta::backup::Summary;
 
 use crate::{
+    backup,
     config::{self, Config},
     inspect, logging,
     node::{Place, Running},
@@ -28,6 +30,31 @@ enum Command {
     Serve(Serve),
     /// Print a file of the write-ahead log, an object or a checkpoint for a person to read.
     Inspect(Inspect),
+    /// Save the metadata in a file, and read them back.
+    #[command(subcommand)]
+    Meta(Meta),
+}
+
+#[derive(Subcommand)]
+enum Meta {
+    /// Write a backup of the metadata, as of one moment. Nodes of a cluster may go on meanwhile.
+    Export {
+        /// The configuration of a node, in TOML: it says where the metadata are.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Where to; without it, to standard output.
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
+    /// Read a backup into empty metadata, before any node is started on them.
+    Import {
+        /// The configuration of a node, in TOML: it says where the metadata are to be.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Where from; without it, from standard input.
+        #[arg(long, value_name = "FILE")]
+        from: Option<PathBuf>,
+    },
 }
 
 #[derive(Args)]
@@ -84,7 +111,28 @@ pub(crate) fn run() -> Result<()> {
             let stdout = std::io::stdout();
             Ok(inspect::inspect(&file, batches, &mut stdout.lock())?)
         }
+        Command::Meta(meta) => one_thread()?.block_on(save_or_restore(meta)),
     }
+}
+
+async fn save_or_restore(meta: Meta) -> Result<()> {
+    let (done, Summary { revision, entries }) = match meta {
+        Meta::Export { config, to } => {
+            let config = config::load(&Config::default(), Some(&config))?;
+            ("exported", backup::export(&Place::of(&config)?, to.as_deref()).await?)
+        }
+        Meta::Import { config, from } => {
+            let config = config::load(&Config::default(), Some(&config))?;
+            ("imported", backup::import(&Place::of(&config)?, from.as_deref()).await?)
+        }
+    };
+    eprintln!("{done} {entries} entries of revision {revision}");
+    Ok(())
+}
+
+fn one_thread() -> Result<tokio::runtime::Runtime> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("the async runtime can't be started")
 }
 
 fn serve(config: &Config, place: &Place) -> Result<()> {

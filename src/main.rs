@@ -3,6 +3,7 @@
 //! This crate is the command line: it reads the configuration and assembles roles into a process.
 //! What a role does is in its own crate.
 
+mod backup;
 mod cli;
 mod config;
 mod data_dir;

@@ -129,6 +129,33 @@ fn while_etcd_is_away_clients_go_on() {
 }
 
 #[test]
+fn metadata_are_saved_and_restored_and_nothing_starts_without_them() {
+    let mut cluster = ClusterSettings::new(WEIR, &ALL).start().unwrap();
+    let mut writer = writer(&cluster);
+    send(&mut writer, 1_000);
+    writer.flush().unwrap();
+    cluster.stop_all().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("metadata").display().to_string();
+    let said = cluster.run(1, &["meta", "export", "--to", &file]).unwrap();
+    assert!(said.starts_with("exported "), "{said}");
+
+    cluster.replace_etcd().unwrap();
+    let (said, code) = cluster.refused(1, |text| text).unwrap();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("which the metadata, at revision"), "{said}");
+    let occupied = cluster.run(1, &["meta", "import", "--from", &file]).unwrap_err();
+    assert!(occupied.to_string().contains("import into empty metadata"), "{occupied}");
+
+    cluster.replace_etcd().unwrap();
+    cluster.run(1, &["meta", "import", "--from", &file]).unwrap();
+    cluster.start_all().unwrap();
+    send(&mut writer, 1_000);
+    writer.flush().unwrap();
+    judge(&cluster, writer);
+}
+
+#[test]
 fn what_can_not_work_is_refused_in_a_line() {
     let mut cluster = cluster();
     let etcd = cluster.etcd().url();

@@ -8,7 +8,7 @@ number!(
 );
 
 number!(
-    /// One run of the broker role and so one write-ahead log. Given once, never again: it is the
+    /// One run of the broker role and so one write-ahead log. Given once, never again: it comes of the
     /// revision of an allocation key in the metadata store.
     SessionId(u64)
 );

@@ -5,12 +5,14 @@
 //! - [`Metadata`]: what roles read and change, by compare-and-swap.
 //! - [`views`]: what roles see of the cluster without asking the store.
 //! - [`controller`]: the elected role that changes which topics and assignments there are.
+//! - [`backup`]: all of it in a file, and back.
 //! - [`election`]: how one node comes to hold an office, such as the controller's.
 //! - [`topic_config`]: the configs that topics have.
 //!
 //! This crate never touches the object store, never parses what clients send, and is never read on
 //! the produce or fetch path.
 
+pub mod backup;
 mod cas;
 pub mod controller;
 pub mod election;

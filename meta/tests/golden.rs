@@ -11,9 +11,9 @@ use weir_ids::{
 };
 use weir_meta::{
     model::{
-        Assignment, CheckpointPointer, Cluster, Condemned, Creation, Deletion, HostPort, Inherited,
-        Leadership, Log, LogState, ModelError, NextProducerId, Node, Owner, Record, Role, Seal,
-        Session, SessionAllocation, Topic, TopicState, Wal,
+        Assignment, CheckpointPointer, Cluster, Condemned, Creation, Deletion, HostPort, Import,
+        Inherited, Leadership, Log, LogState, ModelError, NextProducerId, Node, Owner, Record,
+        Role, Seal, Session, SessionAllocation, Topic, TopicState, Wal,
     },
     store::{Entry, Key, Revision},
 };
@@ -114,8 +114,11 @@ fn sessions_and_wals() {
     check("session.v1", Session::key(SessionId(41)), &session);
     let alone = Session { node: NodeId(1), rpc: None, zone: None };
     check("session-alone.v1", Session::key(SessionId(41)), &alone);
-    let allocation = SessionAllocation { node: NodeId(1) };
+    let mut allocation = SessionAllocation { node: NodeId(1), above: 0 };
     check("session-allocation.v1", SessionAllocation::key(), &allocation);
+    allocation.above = 812;
+    check("session-allocation-imported.v1", SessionAllocation::key(), &allocation);
+    check("import.v1", Import::key(), &Import {});
 
     let key = Wal::key(SessionId(41));
     check("wal-new.v1", key.clone(), &Wal::default());

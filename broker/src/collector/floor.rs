@@ -2,7 +2,7 @@
 //! broker may start, until somebody has looked into it.
 //!
 //! The store remembers what the metadata has forgotten. Every session leaves an open marker there for
-//! ever, and its id is a revision of the metadata: one above the metadata's is from a future that the
+//! ever, and its id comes of a revision of the metadata: one above the metadata's is from a future that the
 //! metadata does not know. And the metadata forgets a session on purpose only after the store was told
 //! ([`FORGOTTEN`]): a session that neither knows was lost, even if the metadata has gone on since.
 
@@ -12,8 +12,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 use weir_ids::SessionId;
 use weir_meta::{
     Metadata,
-    model::Wal,
-    store::{Revision, list},
+    model::{SessionAllocation, Wal},
+    store::{Revision, list_together},
 };
 use weir_segment_store::{
     ObjectName,
@@ -29,7 +29,7 @@ const LOOKS_AT_ONCE: usize = 16;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the store holds session {session}, which the metadata, at revision {revision}, does not know: it is \
-     older than the store, as after a restore from a backup; run `weir recover`"
+     older than the store, as after a restore from a backup; put newer metadata in their place"
 )]
 pub struct MetadataIsOlder {
     /// A session of the store.
@@ -63,9 +63,12 @@ pub async fn refuse_if_metadata_is_older(
 ) -> Result<(), FloorError> {
     // The sessions first: whichever begins meanwhile is known by then, and has a lower id than the revision.
     let sessions = journal.sessions().await?;
-    let (wals, revision) =
-        list(metadata.store(), Wal::PREFIX).await.map_err(weir_meta::Error::from)?;
-    newest_is_known(sessions.iter().max().copied(), revision)?;
+    let ids = SessionAllocation::key();
+    let listed = list_together(metadata.store(), [Wal::PREFIX, ids.as_str()]).await;
+    let ([wals, ids], revision) = listed.map_err(weir_meta::Error::from)?;
+    let highest = SessionAllocation::highest(ids.first(), revision);
+    let highest = highest.map_err(weir_meta::Error::from)?;
+    newest_is_known(sessions.iter().max().copied(), Some(highest), revision)?;
     let known: BTreeSet<SessionId> =
         wals.iter().filter_map(|entry| Wal::session(&entry.key)).collect();
     let unknown = sessions.into_iter().filter(|session| !known.contains(session));
@@ -79,9 +82,13 @@ pub async fn refuse_if_metadata_is_older(
     stream::iter(looks).buffer_unordered(LOOKS_AT_ONCE).try_collect().await
 }
 
-fn newest_is_known(newest: Option<SessionId>, revision: Revision) -> Result<(), MetadataIsOlder> {
+fn newest_is_known(
+    newest: Option<SessionId>,
+    highest: Option<SessionId>,
+    revision: Revision,
+) -> Result<(), MetadataIsOlder> {
     match newest {
-        Some(session) if session.0 > revision.0 => Err(MetadataIsOlder { session, revision }),
+        Some(session) if Some(session) > highest => Err(MetadataIsOlder { session, revision }),
         _ => Ok(()),
     }
 }
@@ -97,7 +104,7 @@ pub(super) fn strangers(
 ) -> Result<BTreeSet<SessionId>, MetadataIsOlder> {
     let mut strangers: BTreeSet<SessionId> =
         listed.iter().map(|(name, _)| name.session()).collect();
-    newest_is_known(strangers.last().copied(), census.revision)?;
+    newest_is_known(strangers.last().copied(), census.highest, census.revision)?;
     strangers.retain(|session| !census.wals.contains_key(session));
     for (name, _) in listed {
         if let Some(session) = forgotten(*name) {
@@ -132,7 +139,8 @@ mod tests {
     }
 
     fn census(revision: u64, known: &[u64]) -> Census {
-        let mut census = Census { revision: Revision(revision), ..Census::default() };
+        let (revision, highest) = (Revision(revision), Some(SessionId(revision)));
+        let mut census = Census { revision, highest, ..Census::default() };
         let known = known.iter().map(|id| (SessionId(*id), (Wal::default(), Revision(*id))));
         census.wals.extend(known);
         census
@@ -148,7 +156,7 @@ mod tests {
         let (session, revision) = (SessionId(9), Revision(8));
         let older = MetadataIsOlder { session, revision };
         assert_eq!(strangers(&markers(&[3, 9]), &census(8, &[3])), Err(older.clone()));
-        assert!(older.to_string().contains("weir recover"));
+        assert!(older.to_string().contains("put newer metadata in their place"));
     }
 
     #[test]

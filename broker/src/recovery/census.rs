@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use weir_ids::{ClaimNumber, SessionId, TopicPartition};
 use weir_meta::{
     Error, Metadata,
-    model::{Log, LogState, Record, Wal},
+    model::{Log, LogState, Record, SessionAllocation, Wal},
     store::{Revision, list_together},
 };
 
@@ -14,6 +14,8 @@ use weir_meta::{
 pub(crate) struct Census {
     /// The revision.
     pub(crate) revision: Revision,
+    /// The highest id that a session can have by then; none before the first.
+    pub(crate) highest: Option<SessionId>,
     /// The sessions' logs.
     pub(crate) wals: BTreeMap<SessionId, (Wal, Revision)>,
     /// Every partition whose log somebody has claimed and not dropped.
@@ -26,9 +28,11 @@ pub(crate) struct Census {
 
 impl Census {
     pub(crate) async fn take(metadata: &Metadata) -> Result<Self, Error> {
-        let ([wals, logs], revision) =
-            list_together(metadata.store(), [Wal::PREFIX, Log::PREFIX]).await?;
-        let mut census = Self { revision, ..Self::default() };
+        let ids = SessionAllocation::key();
+        let ([wals, logs, ids], revision) =
+            list_together(metadata.store(), [Wal::PREFIX, Log::PREFIX, ids.as_str()]).await?;
+        let highest = Some(SessionAllocation::highest(ids.first(), revision)?);
+        let mut census = Self { revision, highest, ..Self::default() };
         for entry in &wals {
             if let Some(session) = Wal::session(&entry.key) {
                 census.wals.insert(session, (Wal::decode(entry)?, entry.mod_revision));

@@ -151,7 +151,7 @@ async fn metadata_from_a_backup_stops_collection_and_starts() {
     let older = Metadata::new(std::sync::Arc::new(Memory::new()));
     let refused = refuse_if_metadata_is_older(&journal, &older).await;
     assert!(matches!(&refused, Err(FloorError::Older(older)) if older.session == lost));
-    assert!(refused.unwrap_err().to_string().contains("weir recover"));
+    assert!(refused.unwrap_err().to_string().contains("put newer metadata in their place"));
 
     // It has gone on since, so that the revision alone tells nothing.
     let objects = world.objects().await;

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::store::{Entry, Remedy};
+use crate::store::{Entry, Key, Remedy};
 
 /// A value in the store. Its fields are those of one format version.
 pub trait Record: Serialize + DeserializeOwned + Send + Sync {
@@ -32,20 +32,28 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync {
     /// # Errors
     /// [`ModelError`], naming the key.
     fn decode(entry: &Entry) -> Result<Self, ModelError> {
+        Self::decode_bytes(&entry.key, &entry.value)
+    }
+
+    /// Reads the value under `key`.
+    ///
+    /// # Errors
+    /// [`ModelError`], naming the key.
+    fn decode_bytes(key: &Key, value: &Bytes) -> Result<Self, ModelError> {
         #[derive(Deserialize)]
         struct Version {
             v: u32,
         }
         let damaged = |error: serde_json::Error| ModelError::Damaged {
-            key: entry.key.to_string(),
+            key: key.to_string(),
             reason: error.to_string(),
         };
-        let Version { v } = serde_json::from_slice(&entry.value).map_err(damaged)?;
+        let Version { v } = serde_json::from_slice(value).map_err(damaged)?;
         if v > Self::VERSION {
-            let (key, known) = (entry.key.to_string(), Self::VERSION);
+            let (key, known) = (key.to_string(), Self::VERSION);
             return Err(ModelError::NewerVersion { key, found: v, known });
         }
-        serde_json::from_slice(&entry.value).map_err(damaged)
+        serde_json::from_slice(value).map_err(damaged)
     }
 }
 

@@ -1,8 +1,8 @@
 //! `sessions/{id}`: a run of a broker that is probably alive. `session-ids`: where ids come from.
 //!
 //! ```text
-//! session-ids                        rewritten for each new session; its revision is the id
-//! {"v":1,"node":1}
+//! session-ids                        rewritten for each new session; its revision is the id, with
+//! {"v":1,"node":1,"above":812}       `above` added once the metadata were read from a backup
 //! sessions/00000000000000000041      leased; twenty digits, so that keys sort by session
 //! {"v":1,"node":1,"rpc":"10.0.1.7:9650","zone":"az-a"}
 //! ```
@@ -13,8 +13,8 @@
 use serde::{Deserialize, Serialize};
 use weir_ids::{NodeId, SessionId};
 
-use super::codec::Record;
-use crate::store::Key;
+use super::codec::{ModelError, Record};
+use crate::store::{Entry, Key, Revision};
 
 /// A registered session.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -46,11 +46,18 @@ impl Session {
     }
 }
 
-/// The write whose revision is a session's id.
+/// The write whose revision, added to [`SessionAllocation::above`], is a session's id.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SessionAllocation {
     /// Who asked last.
     pub node: NodeId,
+    /// How far ids had come before these metadata were read from a backup.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub above: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Record for SessionAllocation {}
@@ -59,5 +66,14 @@ impl SessionAllocation {
     /// Its key.
     pub fn key() -> Key {
         "session-ids".into()
+    }
+
+    /// The highest id that a session can have at `revision`, given what was under the key by then.
+    ///
+    /// # Errors
+    /// [`ModelError`] when that can't be read.
+    pub fn highest(found: Option<&Entry>, revision: Revision) -> Result<SessionId, ModelError> {
+        let above = found.map(Self::decode).transpose()?.map_or(0, |allocation| allocation.above);
+        Ok(SessionId(above.saturating_add(revision.0)))
     }
 }

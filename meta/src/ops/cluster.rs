@@ -7,7 +7,7 @@ use weir_ids::NodeId;
 use crate::{
     Error, Metadata,
     cas::{self, Step},
-    model::{Cluster, Node, Record},
+    model::{Cluster, Import, Node, Record},
     store::{LeaseId, Txn},
 };
 
@@ -34,6 +34,11 @@ pub enum ClusterError {
         /// The newest known.
         known: u32,
     },
+    /// A backup was not read to its end.
+    #[error(
+        "a backup was not imported to its end into these metadata; run `weir meta import` again"
+    )]
+    ImportUnfinished,
     /// The metadata can't be read or changed.
     #[error(transparent)]
     Metadata(#[from] Error),
@@ -45,6 +50,10 @@ impl Metadata {
     /// # Errors
     /// [`ClusterError`].
     pub async fn join_cluster(&self, name: &str, id: &str) -> Result<Cluster, ClusterError> {
+        let unfinished = self.store().get(&Import::key()).await.map_err(Error::from)?;
+        if unfinished.is_some() {
+            return Err(ClusterError::ImportUnfinished);
+        }
         cas::update(self.store(), &Cluster::key(), |cluster: Option<&Cluster>| match cluster {
             None => {
                 let (id, name) = (id.to_owned(), name.to_owned());

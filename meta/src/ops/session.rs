@@ -77,9 +77,20 @@ impl Metadata {
     /// # Errors
     /// [`Error`].
     pub async fn allocate_session(&self, node: NodeId) -> Result<SessionId, Error> {
-        let value = SessionAllocation { node }.encode();
-        let written = self.store().txn(Txn::new().put(SessionAllocation::key(), value)).await?;
-        let id = SessionId(written.revision().0);
+        let (key, mut unclear) = (SessionAllocation::key(), Unclear::default());
+        let mut written = None;
+        for _ in 0..cas::ATTEMPTS_MAX {
+            let found = read::<SessionAllocation>(self.store(), &key).await?;
+            let above = found.as_ref().map_or(0, |found| found.value.above);
+            let allocation = SessionAllocation { node, above };
+            let compare = cas::unchanged(key.clone(), found.as_ref());
+            let txn = Txn::new().when(compare).put(key.clone(), allocation.encode());
+            if let Some(revision) = unclear.commit(self.store(), txn).await? {
+                written = Some(SessionId(above + revision.0));
+                break;
+            }
+        }
+        let id = written.ok_or_else(|| unclear.or(Error::Contended { key }))?;
         // The id is ours alone: what is there already is what we wrote.
         cas::update(self.store(), &Wal::key(id), |wal: Option<&Wal>| {
             Ok(if wal.is_some() { Step::Keep(id) } else { Step::Put(Wal::of(node), id) })

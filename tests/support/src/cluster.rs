@@ -117,6 +117,40 @@ impl Cluster {
         processes.try_for_each(Process::kill9)
     }
 
+    /// Asks all nodes to drain and end (SIGTERM).
+    ///
+    /// # Errors
+    /// When one does not end in time.
+    pub fn stop_all(&mut self) -> Result<()> {
+        let ids: Vec<u32> = self.nodes.iter().map(|node| node.id).collect();
+        ids.into_iter().try_for_each(|id| self.stop(id).map(drop))
+    }
+
+    /// Puts an empty etcd in the place of its own.
+    ///
+    /// # Errors
+    /// When that does not serve in time.
+    pub fn replace_etcd(&mut self) -> Result<()> {
+        self.etcd = Etcd::start()?;
+        Ok(())
+    }
+
+    /// Runs `weir` with `arguments` and the configuration of a node; gives what it prints on standard error.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn run(&self, id: u32, arguments: &[&str]) -> Result<String> {
+        let file = self.scratch.path().join("run.toml");
+        std::fs::write(&file, self.configuration(id))?;
+        let mut command = Command::new(&self.settings.binary);
+        let output = command.args(arguments).arg("--config").arg(&file).output()?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        if !output.status.success() {
+            bail!("weir {arguments:?}: {said}");
+        }
+        Ok(said)
+    }
+
     /// Its object store, if that is a server.
     pub fn s3(&self) -> Option<&S3> {
         self.s3.as_ref()
