@@ -159,10 +159,8 @@ pub async fn import(
         txn = txn.put(key, value);
     }
     store.txn(txn).await?;
-    let mut last = Txn::new().when(Compare::absent(Cluster::key())).delete(Import::key());
-    if let Some(cluster) = cluster {
-        last = last.put(Cluster::key(), cluster);
-    }
+    let last = Txn::new().when(Compare::absent(Cluster::key())).delete(Import::key());
+    let last = cluster.into_iter().fold(last, |last, value| last.put(Cluster::key(), value));
     match store.txn(last).await?.is_committed() {
         true => Ok(summary),
         false => Err(BackupError::Founded),
@@ -188,6 +186,9 @@ fn read(input: &mut dyn BufRead) -> Result<(Summary, BTreeMap<Key, Bytes>), Back
         }
         let tail: Tail =
             serde_json::from_str(&text).map_err(|error| malformed(number, &error.to_string()))?;
+        if !entries.contains_key(&Cluster::key()) {
+            return Err(malformed(number, "there is no cluster in it"));
+        }
         if tail.entries != entries.len() {
             let what = format!("{} entries were written, {} are here", tail.entries, entries.len());
             return Err(malformed(number, &what));
@@ -297,6 +298,8 @@ mod tests {
         assert!(refused(&other, &without_end).await.contains("not whole"));
         let gap = [&lines[..5], &lines[6..]].concat().join("\n");
         assert!(refused(&other, &gap).await.contains("2501 entries were written, 2500 are here"));
+        let unfounded = [&lines[..1], &["{\"entries\":0}"]].concat().join("\n");
+        assert!(refused(&other, &unfounded).await.contains("no cluster"));
         assert!(refused(&other, "").await.contains("empty"));
         assert!(refused(&other, "{\"a\":1}").await.contains("weir meta export"));
         let newer = text.replacen("\"weir_metadata\":1", "\"weir_metadata\":2", 1);

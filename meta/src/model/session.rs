@@ -74,6 +74,12 @@ impl SessionAllocation {
     /// [`ModelError`] when that can't be read.
     pub fn highest(found: Option<&Entry>, revision: Revision) -> Result<SessionId, ModelError> {
         let above = found.map(Self::decode).transpose()?.map_or(0, |allocation| allocation.above);
-        Ok(SessionId(above.saturating_add(revision.0)))
+        Ok(Self::id(above, revision))
+    }
+
+    /// The id that a write at `revision` gives. Metadata that were damaged can make it no new one: then its
+    /// log exists already, and is not opened again.
+    pub(crate) fn id(above: u64, revision: Revision) -> SessionId {
+        SessionId(above.saturating_add(revision.0))
     }
 }

@@ -86,7 +86,7 @@ impl Metadata {
             let compare = cas::unchanged(key.clone(), found.as_ref());
             let txn = Txn::new().when(compare).put(key.clone(), allocation.encode());
             if let Some(revision) = unclear.commit(self.store(), txn).await? {
-                written = Some(SessionId(above + revision.0));
+                written = Some(SessionAllocation::id(above, revision));
                 break;
             }
         }
