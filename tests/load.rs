@@ -18,9 +18,11 @@ fn many_partitions_survive_restarts_and_hold_no_files() {
 
 #[test]
 fn idle_consumers_cost_little() {
-    let server = Weir::new(WEIR).start().unwrap();
-    let idle = scale::idle_consumers(&server, 200, Duration::from_secs(3)).unwrap();
-    assert!(idle.cpu_percent < 50.0, "{idle}");
+    for sessions in [false, true] {
+        let server = Weir::new(WEIR).start().unwrap();
+        let idle = scale::idle_consumers(&server, 200, sessions, Duration::from_secs(3)).unwrap();
+        assert!(idle.cpu_percent < 50.0, "{idle}");
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use prometheus_client::registry::Registry;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::Semaphore,
+    time::Instant,
 };
 use weir_broker::client::Brokers;
 use weir_coordinator::CoordinatorClient;
@@ -18,7 +19,7 @@ use weir_segment_store::Reader;
 use crate::{
     budget::ByteBudget,
     connection::{Peer, Shared},
-    handlers::Handlers,
+    handlers::{Handlers, Sessions},
     listener::{Admission, Endpoint, ListenError, Listener, ListenerConfig, Reception},
     routing::Epochs,
     settings::{Settings, SettingsError},
@@ -160,6 +161,8 @@ impl BoundProxy {
             producer_ids,
             tails: Tails::new(serving.clone(), settings.idle_subscriptions_max),
             epochs: Epochs::default(),
+            began: Instant::now(),
+            fetch_sessions: Sessions::new(settings.fetch_session_memory_bytes),
             lagging_reads: Semaphore::new(settings.lagging_reads_max),
             time_lookups: Semaphore::new(1),
             decoded: ByteBudget::new(settings.decoded_memory_bytes),

@@ -48,6 +48,8 @@ pub struct Settings {
     pub fetch_max_bytes: usize,
     /// The longest that a fetch waits for data, whatever is asked.
     pub fetch_max_wait: Duration,
+    /// What all fetch sessions may hold; beyond it a client gets none and goes on naming everything.
+    pub fetch_session_memory_bytes: usize,
     /// How many fetches may read behind the tail, from the store, at the same time.
     pub lagging_reads_max: usize,
     /// The most that a batch may decompress to while a time is looked up in it.
@@ -79,6 +81,7 @@ impl Default for Settings {
             drain: Duration::from_secs(5),
             fetch_max_bytes: 55 * MIB,
             fetch_max_wait: Duration::from_secs(300),
+            fetch_session_memory_bytes: 64 * MIB,
             lagging_reads_max: 32,
             decompressed_batch_max_bytes: 128 * MIB,
             idle_subscriptions_max: 10_000,
@@ -135,6 +138,7 @@ impl Settings {
             ("requests", self.request_memory_bytes),
             ("decoded requests", self.decoded_memory_bytes),
             ("responses", self.response_memory_bytes),
+            ("fetch sessions", self.fetch_session_memory_bytes),
             ("time look-ups", self.decompressed_batch_max_bytes),
             ("connections", self.connections_max.saturating_mul(CONNECTION_BYTES)),
         ]

@@ -48,7 +48,7 @@ use crate::{
     ProxyDeps,
     budget::ByteBudget,
     connection::{Peer, Shared},
-    handlers::{Call, Handlers},
+    handlers::{Call, Handlers, Sessions},
     listener::Endpoint,
     routing::Epochs,
     settings::Settings,
@@ -180,6 +180,8 @@ impl Fixture {
             reader: Reader::new(store.clone(), 1 << 20),
             tails: Tails::new(tasks.child(), settings.idle_subscriptions_max),
             epochs: Epochs::default(),
+            began: Instant::now(),
+            fetch_sessions: Sessions::new(settings.fetch_session_memory_bytes),
             lagging_reads: Semaphore::new(settings.lagging_reads_max),
             time_lookups: Semaphore::new(1),
             producer_ids: ProducerIds::new(cluster.metadata.clone(), tasks.child()),
@@ -215,7 +217,8 @@ pub(crate) fn call(version: i16) -> Call {
         Endpoint { name: "test".into(), host: "127.0.0.1".into(), port: 9092, zone: String::new() };
     let peer =
         Peer { address: SocketAddr::from(([10, 0, 0, 7], 4711)), endpoint: Arc::new(endpoint) };
-    Call { peer, version, client_id: Some("tester".into()), arrived: Instant::now() }
+    let conversation = Arc::default();
+    Call { peer, conversation, version, client_id: Some("tester".into()), arrived: Instant::now() }
 }
 
 /// Lets tasks do what they can do without time passing.

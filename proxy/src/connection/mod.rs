@@ -54,8 +54,16 @@ pub(crate) struct Peer {
 
 /// Answers requests.
 pub(crate) trait Service: Send + Sync + 'static {
+    /// What it remembers of a connection from one request to the next.
+    type Conversation: Default + Send + Sync + 'static;
+
     /// Begins one request; called in the order of arrival. Waits only to slow the client down.
-    fn begin(&self, peer: &Peer, frame: Frame) -> impl Future<Output = PendingReply> + Send;
+    fn begin(
+        &self,
+        peer: &Peer,
+        conversation: &Arc<Self::Conversation>,
+        frame: Frame,
+    ) -> impl Future<Output = PendingReply> + Send;
 }
 
 /// What all connections share.
@@ -110,6 +118,7 @@ pub(crate) async fn serve<S: Service>(
     stop: Stop,
 ) -> End {
     let Shared { settings, frame_memory, response_memory, metrics } = shared;
+    let conversation = Arc::default();
     let unanswered = AtomicUsize::new(0);
     let queue = Queue::new(settings.pipeline_requests_max);
     let mut frames = FrameReader::new(read, frame_memory, settings, &unanswered);
@@ -128,7 +137,7 @@ pub(crate) async fn serve<S: Service>(
             };
             metrics.bytes_in.inc_by(frame.bytes.len() as u64 + 4);
             unanswered.fetch_add(1, Ordering::Relaxed);
-            queue.push(service.begin(&peer, frame).await).await;
+            queue.push(service.begin(&peer, &conversation, frame).await).await;
         }
     };
     let mut writing = pin!(writer.run(&queue));

@@ -78,7 +78,11 @@ impl<'a, W: AsyncWrite + Unpin> AnswerWriter<'a, W> {
                 Poll::Ready(reply) => self.take(reply).await?,
                 Poll::Pending => {
                     // Nothing to gather any more: what there is should not wait for this one.
-                    self.flush().await?;
+                    match self.out.bytes {
+                        // It has just been polled, and wakes this task when it is worth while.
+                        0 => futures::pending!(),
+                        _ => self.flush().await?,
+                    }
                     let reply = pending.await;
                     self.take(reply).await?;
                 }

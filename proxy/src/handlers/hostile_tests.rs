@@ -106,7 +106,7 @@ fn apis() -> impl Strategy<Value = (ApiKey, i16)> {
 async fn answer(fixture: &Fixture, memory: &FrameMemory, bytes: Bytes) -> Reply {
     let frame = Frame::whole(bytes, memory).await;
     let call = call(0);
-    let pending = fixture.handlers.begin(&call.peer, frame).await;
+    let pending = fixture.handlers.begin(&call.peer, &call.conversation, frame).await;
     timeout(Duration::from_secs(400), pending).await.expect("an answer within the longest wait")
 }
 

@@ -24,7 +24,7 @@ mod owners;
 mod produce;
 mod sasl;
 
-use std::sync::Arc;
+use std::{future::Future, sync::Arc};
 
 use bytestring::ByteString;
 use futures::FutureExt;
@@ -57,6 +57,8 @@ const SMALL_ANSWER_BYTES: usize = 16 * 1024;
 /// times that.
 const KEPT_BYTES_PER_FRAME_BYTE: usize = 4;
 
+pub(crate) use fetch::Sessions;
+
 /// Answers the requests of all connections.
 pub(crate) struct Handlers {
     pub(crate) shared: Arc<Shared>,
@@ -69,6 +71,9 @@ pub(crate) struct Handlers {
     pub(crate) reader: Reader,
     pub(crate) tails: Tails,
     pub(crate) epochs: Epochs,
+    pub(crate) fetch_sessions: fetch::Sessions,
+    /// Since when there is a proxy.
+    pub(crate) began: Instant,
     /// Turns for reading behind the tail.
     pub(crate) lagging_reads: Semaphore,
     /// A turn for decompressing a batch to look up a time.
@@ -80,9 +85,16 @@ pub(crate) struct Handlers {
     pub(crate) stop: Stop,
 }
 
+/// What is remembered of a connection from one request to the next.
+#[derive(Default)]
+pub(crate) struct Conversation {
+    fetches: fetch::Kept,
+}
+
 /// A request's circumstances.
 pub(crate) struct Call {
     pub(crate) peer: Peer,
+    pub(crate) conversation: Arc<Conversation>,
     pub(crate) version: i16,
     pub(crate) client_id: Option<ByteString>,
     pub(crate) arrived: Instant,
@@ -154,15 +166,8 @@ impl Handlers {
         call: &Call,
         body: RequestBody,
     ) -> Result<Answer, Unanswered> {
-        match body {
-            RequestBody::Fetch(request) => Ok(fetch::handle(self, call, request).await),
-            // Fetches wait by the thousand, and should not hold room for what they are not.
-            body => Box::pin(self.handle_other(call, body)).await,
-        }
-    }
-
-    async fn handle_other(&self, call: &Call, body: RequestBody) -> Result<Answer, Unanswered> {
         Ok(match body {
+            RequestBody::Fetch(request) => fetch::handle(self, call, request).await,
             RequestBody::ApiVersions(request) => {
                 Answer::of(api_versions::handle(&request, call.version))
             }
@@ -203,12 +208,11 @@ impl Handlers {
     /// Produce: decoded and handed over now, answered in turn.
     async fn begin_produce(
         self: &Arc<Self>,
-        peer: &Peer,
+        call: Call,
         frame: Frame,
         request: RequestFrame,
     ) -> PendingReply {
         let back = Return::to(&request);
-        let call = Call::new(peer, &request);
         let Frame { bytes, memory } = frame;
         let decoding = self.decoding(bytes.len()).await;
         let request = match request.decode() {
@@ -234,23 +238,36 @@ impl Handlers {
     }
 
     /// Anything else: begins when it is polled.
-    async fn work(&self, call: Call, frame: Frame, request: RequestFrame) -> Reply {
-        let back = Return::to(&request);
-        let Frame { bytes, memory } = frame;
-        let len = bytes.len();
-        let mut decoded = self.decoding(len).await;
-        let body = match request.into_body() {
-            Ok(body) => body,
-            Err(error) => return Reply::Close(error.to_string()),
-        };
-        decoded.shrink_to(len * KEPT_BYTES_PER_FRAME_BYTE);
-        let reply = match self.handle(&call, body).await {
-            Ok(answer) => self.reply(back, answer),
-            Err(reason) => Reply::Close(reason),
-        };
-        // Names in the request are slices of the frame.
-        drop((memory, decoded));
-        reply
+    ///
+    /// Fetches wait by the thousand, so they should not hold room for what they are not: the others
+    /// are in a box of their own. A block keeps what it captures once, a function would twice.
+    #[expect(clippy::manual_async_fn, reason = "see above")]
+    fn work(
+        self: Arc<Self>,
+        call: Call,
+        frame: Frame,
+        request: RequestFrame,
+    ) -> impl Future<Output = Reply> {
+        async move {
+            let back = Return::to(&request);
+            let len = frame.bytes.len();
+            let mut decoded = match len {
+                0..=SMALL_REQUEST_BYTES => Reservation::none(),
+                _ => Box::pin(self.decoding(len)).await,
+            };
+            let body = match request.into_body() {
+                Ok(body) => body,
+                Err(error) => return Reply::Close(error.to_string()),
+            };
+            decoded.shrink_to(len * KEPT_BYTES_PER_FRAME_BYTE);
+            let answer = match body {
+                RequestBody::Fetch(request) => Ok(fetch::handle(&self, &call, request).await),
+                body => Box::pin(self.handle(&call, body)).await,
+            };
+            // Names in the request are slices of the frame.
+            drop((frame, decoded));
+            answer.map_or_else(Reply::Close, |answer| self.reply(back, answer))
+        }
     }
 
     /// Memory for an answer of `parts` parts that a few bytes of request each can ask for.
@@ -287,7 +304,14 @@ impl Handlers {
 }
 
 impl Service for Arc<Handlers> {
-    async fn begin(&self, peer: &Peer, frame: Frame) -> PendingReply {
+    type Conversation = Conversation;
+
+    async fn begin(
+        &self,
+        peer: &Peer,
+        conversation: &Arc<Conversation>,
+        frame: Frame,
+    ) -> PendingReply {
         let request = match RequestFrame::parse(frame.bytes.clone()) {
             Ok(request) => request,
             Err(RequestError::ApiVersions { correlation_id, .. }) => {
@@ -299,19 +323,19 @@ impl Service for Arc<Handlers> {
             Err(error) => return close(error),
         };
         self.shared.metrics.request(request.api);
+        let call = Call::new(peer, conversation, &request);
         if request.api == ApiKey::Produce {
-            return self.begin_produce(peer, frame, request).await;
+            return self.begin_produce(call, frame, request).await;
         }
-        let handlers = Arc::clone(self);
-        let call = Call::new(peer, &request);
-        async move { handlers.work(call, frame, request).await }.boxed()
+        Arc::clone(self).work(call, frame, request).boxed()
     }
 }
 
 impl Call {
-    fn new(peer: &Peer, request: &RequestFrame) -> Self {
-        let (peer, version, client_id) = (peer.clone(), request.version, request.client_id.clone());
-        Self { peer, version, client_id, arrived: Instant::now() }
+    fn new(peer: &Peer, conversation: &Arc<Conversation>, request: &RequestFrame) -> Self {
+        let (peer, conversation) = (peer.clone(), Arc::clone(conversation));
+        let (version, client_id) = (request.version, request.client_id.clone());
+        Self { peer, conversation, version, client_id, arrived: Instant::now() }
     }
 }
 

@@ -94,6 +94,9 @@ enum Run {
         /// How long, in seconds
         #[arg(long, default_value_t = 30)]
         seconds: u64,
+        /// As librdkafka's consumers: without fetch sessions
+        #[arg(long)]
+        without_sessions: bool,
     },
     /// Producers ten times as fast as a consumer: nothing lost, memory bounded
     Burst {
@@ -170,9 +173,9 @@ impl Arguments {
                 let idle = Duration::from_secs(10);
                 show(scale::partitions(&mut self.start()?, count, records, idle)?)
             }
-            Run::IdleConsumers { count, seconds } => {
+            Run::IdleConsumers { count, seconds, without_sessions } => {
                 let time = Duration::from_secs(seconds);
-                show(scale::idle_consumers(&self.start()?, count, time)?)
+                show(scale::idle_consumers(&self.start()?, count, !without_sessions, time)?)
             }
             Run::Burst { seconds, read_a_second } => {
                 let time = Duration::from_secs(seconds);

@@ -141,6 +141,7 @@ fn cpu_percent(server: &Server, work: impl FnOnce() -> Result<()>) -> Result<f64
 #[derive(Debug)]
 pub struct Idle {
     consumers: usize,
+    sessions: bool,
     /// The share of one core that the server takes for them.
     pub cpu_percent: f64,
     answers: usize,
@@ -151,9 +152,10 @@ impl fmt::Display for Idle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} idle consumers, each asking again after {MAX_WAIT_MS} ms: {:.1} % of a core, {}, \
-             {} answers",
+            "{} idle consumers {} fetch sessions, each asking again after {MAX_WAIT_MS} ms: \
+             {:.1} % of a core, {}, {} answers",
             self.consumers,
+            if self.sessions { "with" } else { "without" },
             self.cpu_percent,
             mib(self.usage.rss_bytes),
             self.answers
@@ -161,39 +163,72 @@ impl fmt::Display for Idle {
     }
 }
 
-/// Has `count` consumers wait for records of an empty topic for `time`, one connection each.
+/// Has `count` consumers wait for records of an empty topic for `time`, one connection each: in fetch
+/// sessions (KIP-227), as Java's consumer does, or without, as librdkafka's.
 ///
 /// # Errors
 /// When a consumer is refused, or something comes.
-pub fn idle_consumers(server: &Server, count: usize, time: Duration) -> Result<Idle> {
+pub fn idle_consumers(
+    server: &Server,
+    count: usize,
+    sessions: bool,
+    time: Duration,
+) -> Result<Idle> {
     const PARTITIONS: i32 = 12;
     Admin::connect(server.address())?.create_topic("idle", PARTITIONS)?;
     let mut consumers = Vec::new();
     for partition in (0..PARTITIONS).cycle().take(count) {
-        let mut connection = Connection::open(server.address())?;
-        let request = fetch(partition);
-        let correlation = connection.send(FETCH, &request)?;
-        consumers.push((connection, request, correlation));
+        consumers.push(IdleConsumer::connect(server, partition, sessions)?);
     }
     let mut answers = 0;
     // The answers come in about the order of the requests, so that one thread serves them all.
     let mut ask_again = |most: Duration| -> Result<()> {
         let deadline = Deadline::after(most);
         while !deadline.has_passed() {
-            for (connection, request, correlation) in &mut consumers {
-                let answer = connection.receive::<FetchRequest>(FETCH, *correlation)?;
-                let mut partitions = answer.responses.iter().flat_map(|it| &it.partitions);
-                let error = partitions.find(|it| it.error_code != 0);
-                ensure!(error.is_none(), "a consumer was refused: {error:?}");
+            for consumer in &mut consumers {
+                consumer.ask_again()?;
                 answers += 1;
-                *correlation = connection.send(FETCH, request)?;
             }
         }
         Ok(())
     };
     ask_again(Duration::from_secs(2))?; // Until all of them are in their rhythm.
     let cpu_percent = cpu_percent(server, || ask_again(time))?;
-    Ok(Idle { consumers: count, cpu_percent, answers, usage: server.usage()? })
+    Ok(Idle { consumers: count, sessions, cpu_percent, answers, usage: server.usage()? })
+}
+
+/// A consumer of one partition that has asked and waits.
+struct IdleConsumer {
+    connection: Connection,
+    request: FetchRequest,
+    correlation: i32,
+}
+
+impl IdleConsumer {
+    fn connect(server: &Server, partition: i32, session: bool) -> Result<Self> {
+        let mut connection = Connection::open(server.address())?;
+        let request = fetch(partition).with_session_epoch(if session { 0 } else { -1 });
+        let correlation = connection.send(FETCH, &request)?;
+        Ok(Self { connection, request, correlation })
+    }
+
+    /// Waits for the answer and asks again.
+    fn ask_again(&mut self) -> Result<()> {
+        let Self { connection, request, correlation } = self;
+        let answer = connection.receive::<FetchRequest>(FETCH, *correlation)?;
+        let mut partitions = answer.responses.iter().flat_map(|it| &it.partitions);
+        let error = partitions.find(|it| it.error_code != 0);
+        ensure!(error.is_none(), "a consumer was refused: {error:?}");
+        ensure!(answer.error_code == 0, "a fetch session ended: {}", answer.error_code);
+        if request.session_epoch >= 0 {
+            ensure!(answer.session_id != 0, "a consumer was given no fetch session");
+            request.session_id = answer.session_id;
+            request.session_epoch += 1;
+            request.topics.clear();
+        }
+        *correlation = connection.send(FETCH, request)?;
+        Ok(())
+    }
 }
 
 fn fetch(partition: i32) -> FetchRequest {
@@ -209,6 +244,5 @@ fn fetch(partition: i32) -> FetchRequest {
         .with_max_wait_ms(MAX_WAIT_MS)
         .with_min_bytes(1)
         .with_max_bytes(50 << 20)
-        .with_session_epoch(-1)
         .with_topics(vec![topic])
 }

@@ -6,14 +6,13 @@ use weir_broker::client::Isolation;
 use weir_ids::NodeId;
 use weir_protocol::{
     ErrorCode,
-    codec::Records,
     messages::{
         FetchResponse,
         fetch::{FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData},
     },
 };
 
-use super::plan::{Found, Partition, Plan};
+use super::plan::{Found, Partition, Plan, TopicKey};
 use crate::routing::{Epochs, Shown};
 
 /// From this version on an answer says where the leaders are that it names (KIP-951).
@@ -21,33 +20,41 @@ const NAMES_ENDPOINTS: i16 = 16;
 /// From this version on an answer names leaders.
 const NAMES_LEADERS: i16 = 12;
 
-/// Turns what was found into a response. `shown` is needed only where a client believes wrongly.
+/// Turns what was found into a response, about the partitions (by their places) that are to be told
+/// of. Takes the records out of the plan. `shown` is needed only where a client believes wrongly.
 pub(super) fn response(
-    plan: Plan,
+    plan: &mut Plan,
     version: i16,
     epochs: &Epochs,
     shown: impl Fn() -> Shown,
+    mut is_told: impl FnMut(usize, &Partition) -> bool,
 ) -> FetchResponse {
     let astray = plan.partitions.iter().any(|partition| is_astray(&partition.found));
     let shown = (astray && version >= NAMES_LEADERS).then(shown);
     let mut leaders = BTreeSet::new();
-    let Plan { topics, partitions, isolation, .. } = plan;
+    let Plan { topics, partitions, terms, .. } = plan;
     let mut responses = Vec::with_capacity(topics.len());
-    let mut partitions = partitions.into_iter();
-    let mut done = 0;
-    for (topic, topic_id, end) in topics {
-        let data = |partition: Partition| {
+    let mut begin = 0;
+    for (TopicKey { name, id }, end) in topics {
+        let places = (begin..).zip(&mut partitions[begin..*end]);
+        begin = *end;
+        let told = places.filter_map(|(place, partition)| {
+            if !is_told(place, partition) {
+                return None;
+            }
             let current_leader = match &shown {
                 Some(shown) if is_astray(&partition.found) => {
-                    leader(&partition, shown, epochs, &mut leaders)
+                    leader(partition, shown, epochs, &mut leaders)
                 }
                 _ => LeaderIdAndEpoch::default(),
             };
-            PartitionData { current_leader, ..data(partition, isolation) }
-        };
-        let partitions = partitions.by_ref().take(end - done).map(data).collect();
-        done = end;
-        responses.push(FetchableTopicResponse { topic, topic_id, partitions });
+            Some(PartitionData { current_leader, ..data(partition, terms.isolation) })
+        });
+        let partitions: Vec<_> = told.collect();
+        if !partitions.is_empty() {
+            let (topic, topic_id) = (name.clone(), *id);
+            responses.push(FetchableTopicResponse { topic, topic_id, partitions });
+        }
     }
     let endpoint = |node: &NodeId| {
         let proxy = shown.as_ref()?.proxy(*node)?;
@@ -83,7 +90,7 @@ fn leader(
     LeaderIdAndEpoch { leader_id: leader.0 as i32, leader_epoch }
 }
 
-fn data(partition: Partition, isolation: Isolation) -> PartitionData {
+fn data(partition: &mut Partition, isolation: Isolation) -> PartitionData {
     let error_code = match partition.found {
         Found::Failed(code) => code,
         _ => ErrorCode::NONE,
@@ -98,10 +105,7 @@ fn data(partition: Partition, isolation: Isolation) -> PartitionData {
         log_start_offset: offsets.map_or(-1, |offsets| offsets.log_start.0),
         // No transactions yet, so none was aborted.
         aborted_transactions: (committed && error_code.is_none()).then(Vec::new),
-        records: Some(match partition.found {
-            Found::Records(_, records) => records,
-            _ => Records::new(),
-        }),
+        records: Some(partition.found.take_records()),
         ..PartitionData::default()
     }
 }

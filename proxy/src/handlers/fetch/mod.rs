@@ -2,127 +2,153 @@
 //!
 //! Rounds of reading alternate with waits at the tails until there is enough, something is to be
 //! told at once, or the time is over. Between rounds a fetch holds no records and no response
-//! memory. The answer is always "no session" (KIP-227): a client then names all partitions each
-//! time.
+//! memory.
 
 mod answer;
 mod batches;
 mod plan;
 mod round;
+mod session;
 mod stored;
+mod wait;
 
-use prometheus_client::metrics::gauge::Gauge;
+use std::future::Future;
+
 use tokio::time::Instant;
-use weir_protocol::{
-    ErrorCode,
-    messages::{FetchRequest, FetchResponse},
-};
+use weir_meta::views::Snapshot;
+use weir_protocol::messages::{FetchRequest, FetchResponse, fetch::FetchTopic};
 
+pub(crate) use self::session::{Kept, Sessions};
 use self::{
-    plan::{Partition, Plan},
+    plan::{Asked, Plan, Terms, TopicKey},
     round::Round,
+    session::{Resting, Session},
+    wait::Waiting,
 };
 use super::{Answer, Call, Handlers};
-use crate::tail::{Seen, Wait};
 
-/// The epochs that a client may name without having a session: a new one, or none.
-const NO_SESSION_EPOCHS: std::ops::RangeInclusive<i32> = -1..=0;
-
-pub(super) async fn handle(handlers: &Handlers, call: &Call, request: FetchRequest) -> Answer {
-    if !NO_SESSION_EPOCHS.contains(&request.session_epoch) {
-        let error_code = ErrorCode::FETCH_SESSION_ID_NOT_FOUND;
-        return Answer::of(FetchResponse { error_code, ..FetchResponse::default() });
+/// Thousands of these wait: what is not needed for that is in boxes of its own. A block keeps what it
+/// captures once, a function would twice.
+#[expect(clippy::manual_async_fn, reason = "see above")]
+pub(super) fn handle(
+    handlers: &Handlers,
+    call: &Call,
+    mut request: FetchRequest,
+) -> impl Future<Output = Answer> {
+    async move {
+        let began = Instant::now();
+        let terms = Terms::of(&request, call.version, &handlers.shared.settings);
+        let deadline = wait::deadline(began, terms.max_wait, handlers.began);
+        let kept = &call.conversation.fetches;
+        let answer = match kept.enter(&mut request, terms, &handlers.fetch_sessions) {
+            Err(error_code) => Answer::of(FetchResponse { error_code, ..FetchResponse::default() }),
+            Ok(None) => {
+                let topics = request.topics.drain(..).map(asked);
+                let plan = Plan::new(terms, topics, &handlers.view.now());
+                Box::pin(of_plan(handlers, call, plan, deadline)).await
+            }
+            Ok(Some(mut session)) => {
+                let answer = match session.resume(&terms, handlers.view.with(Snapshot::revision)) {
+                    Some(resting) => rested(handlers, &mut session, resting, deadline).await,
+                    None => None,
+                };
+                let answer = match answer {
+                    Some(answer) => answer,
+                    None => {
+                        Box::pin(of_session(handlers, call, &mut session, terms, deadline)).await
+                    }
+                };
+                kept.put(session);
+                answer
+            }
+        };
+        handlers.shared.metrics.fetch_seconds.observe(began.elapsed().as_secs_f64());
+        answer
     }
-    let began = Instant::now();
-    let settings = &handlers.shared.settings;
-    let mut plan = Plan::new(request, call.version, &handlers.view.now(), settings);
-    let deadline = began + plan.max_wait;
+}
+
+fn asked(topic: FetchTopic) -> (TopicKey, impl Iterator<Item = Asked>) {
+    let FetchTopic { topic: name, topic_id: id, partitions } = topic;
+    (TopicKey { name, id }, partitions.into_iter().map(|asked| Asked::from(&asked)))
+}
+
+/// The answer to a fetch outside any session.
+async fn of_plan(handlers: &Handlers, call: &Call, plan: Plan, deadline: Instant) -> Answer {
+    let (mut plan, round, _) = run(handlers, plan, deadline).await;
+    let shown = || handlers.shown(call);
+    let tells_all = |_, _: &_| true;
+    let body = answer::response(&mut plan, call.version, &handlers.epochs, shown, tells_all);
+    Answer { body: body.into(), memory: round.memory }
+}
+
+/// Goes on with the wait of the fetch before. There is an answer if nothing happens: nothing.
+async fn rested(
+    handlers: &Handlers,
+    session: &mut Session,
+    mut resting: Resting,
+    deadline: Instant,
+) -> Option<Answer> {
+    if resting.waiting.hears(handlers, deadline).await {
+        return None;
+    }
+    session.rest(resting);
+    let session_id = session.id();
+    Some(Answer::of(FetchResponse { session_id, ..FetchResponse::default() }))
+}
+
+async fn of_session(
+    handlers: &Handlers,
+    call: &Call,
+    session: &mut Session,
+    terms: Terms,
+    deadline: Instant,
+) -> Answer {
+    let snapshot = handlers.view.now();
+    let plan = Plan::new(terms, session.topics(), &snapshot);
+    let revision = snapshot.revision();
+    drop(snapshot);
+    let (mut plan, round, waiting) = run(handlers, plan, deadline).await;
+    let given = plan.partitions.iter().rposition(|it| it.found.bytes() > 0);
+    let shown = || handlers.shown(call);
+    let tells = |place, partition: &_| session.tells(place, partition);
+    let response = answer::response(&mut plan, call.version, &handlers.epochs, shown, tells);
+    session.turn(given);
+    if let Some(waiting) = waiting {
+        session.rest(Resting { plan, waiting, revision });
+    }
+    let session_id = session.id();
+    Answer { body: FetchResponse { session_id, ..response }.into(), memory: round.memory }
+}
+
+/// Reads and waits until there is an answer. Gives the wait if it has heard nothing: what was found
+/// holds until it does.
+async fn run(
+    handlers: &Handlers,
+    mut plan: Plan,
+    deadline: Instant,
+) -> (Plan, Round, Option<Waiting>) {
     let mut round = round::run(handlers, &mut plan, deadline).await;
     while !(is_enough(&plan, &round, deadline) || handlers.stop.is_requested()) {
         drop(std::mem::replace(&mut round, Round::nothing()));
-        if let News::None = wait(handlers, &mut plan, deadline).await {
-            break;
+        let mut waiting = Waiting::on(handlers, &mut plan);
+        if !waiting.hears(handlers, deadline).await {
+            return (plan, round, Some(waiting));
         }
+        drop(waiting);
+        plan.forget();
         round = round::run(handlers, &mut plan, deadline).await;
     }
-    handlers.shared.metrics.fetch_seconds.observe(began.elapsed().as_secs_f64());
-    let shown = || handlers.shown(call);
-    let body = answer::response(plan, call.version, &handlers.epochs, shown);
-    Answer { body: body.into(), memory: round.memory }
+    (plan, round, None)
 }
 
 fn is_enough(plan: &Plan, round: &Round, deadline: Instant) -> bool {
     round.limited
         || plan.is_settled()
-        || plan.bytes() >= plan.min_bytes
+        || plan.bytes() >= plan.terms.min_bytes
         || Instant::now() >= deadline
 }
 
-/// What a wait came to.
-enum News {
-    /// The time is over and every partition is where it was: what was found still holds.
-    None,
-    /// All partitions are to be read again.
-    Some,
-}
-
-/// Waits until enough may be there, or the time is over. Records that were found are dropped: they
-/// are read again with what comes, and cost no memory meanwhile.
-async fn wait(handlers: &Handlers, plan: &mut Plan, deadline: Instant) -> News {
-    let missing = plan.min_bytes - plan.bytes();
-    let mut wait = Wait::for_bytes(missing as u64);
-    let isolation = plan.isolation;
-    // Whether nothing was found and news of all partitions will be heard.
-    let mut complete = plan.bytes() == 0;
-    let (by_owner, partitions) = plan.by_owner();
-    for (owner, places) in by_owner {
-        let Some(tail) = handlers.tail(owner) else {
-            complete = false;
-            continue;
-        };
-        wait.on(
-            &tail,
-            places.filter_map(|place| {
-                let Partition { found, target, .. } = &partitions[place];
-                let visible = found.offsets()?.visible(isolation);
-                Some(Seen { partition: target.as_ref()?.partition, visible, isolation })
-            }),
-        );
-    }
-    if !complete {
-        plan.forget();
-    }
-    let due = Box::pin(tokio::time::sleep_until(deadline));
-    let _counted = Counted::one_more(&handlers.shared.metrics.fetches_waiting);
-    tokio::select! {
-        biased;
-        () = wait.reached() => {}
-        // Where news comes from, the stop does too.
-        () = handlers.stop.requested(), if !complete => {}
-        () = due => {}
-    }
-    if complete && !wait.has_heard() {
-        return News::None;
-    }
-    plan.forget();
-    News::Some
-}
-
-/// Counts a wait, also when it is given up.
-struct Counted<'a>(&'a Gauge);
-
-impl<'a> Counted<'a> {
-    fn one_more(gauge: &'a Gauge) -> Self {
-        gauge.inc();
-        Self(gauge)
-    }
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
-}
-
+#[cfg(test)]
+mod session_tests;
 #[cfg(test)]
 mod tests;

@@ -9,10 +9,7 @@ use weir_meta::views::{Snapshot, TopicView};
 use weir_protocol::{
     ErrorCode,
     codec::Records,
-    messages::{
-        FetchRequest,
-        fetch::{FetchPartition, FetchTopic},
-    },
+    messages::{FetchRequest, fetch::FetchPartition},
 };
 
 use crate::{cluster, settings::Settings};
@@ -22,16 +19,40 @@ const BY_TOPIC_ID: i16 = 13;
 /// Below this version a client may not know zstd (KIP-110).
 const KNOWS_ZSTD: i16 = 10;
 
-/// A fetch under way: what was asked, and what was found until now.
-pub(super) struct Plan {
+/// What a fetch asks for as a whole.
+#[derive(Clone, Copy)]
+pub(super) struct Terms {
     pub(super) isolation: Isolation,
     pub(super) max_bytes: usize,
     pub(super) min_bytes: usize,
     pub(super) max_wait: Duration,
     /// Whether the client can read zstd.
     pub(super) zstd: bool,
+    /// Whether topics are named by id.
+    pub(super) by_id: bool,
+}
+
+/// How a client names a topic: by its id or, in old versions, by its name; the other is empty.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct TopicKey {
+    pub(super) name: ByteString,
+    pub(super) id: TopicId,
+}
+
+/// What a fetch asks for of one partition.
+#[derive(Clone, Copy)]
+pub(super) struct Asked {
+    pub(super) index: i32,
+    epoch: i32,
+    offset: i64,
+    max_bytes: i32,
+}
+
+/// A fetch under way: what was asked, and what was found until now.
+pub(super) struct Plan {
+    pub(super) terms: Terms,
     /// The topics, each with the end of its partitions in `partitions`.
-    pub(super) topics: Vec<(ByteString, TopicId, usize)>,
+    pub(super) topics: Vec<(TopicKey, usize)>,
     pub(super) partitions: Vec<Partition>,
     /// Who owns what: places in `partitions`, those of one owner side by side.
     owned: Vec<(NodeId, usize)>,
@@ -81,18 +102,25 @@ impl Found {
             Found::Unread | Found::Failed(_) => None,
         }
     }
+
+    /// The records, which are to be read again if they are wanted again.
+    pub(super) fn take_records(&mut self) -> Records {
+        match self {
+            Found::Records(_, records) => {
+                let records = std::mem::take(records);
+                *self = Found::Unread;
+                records
+            }
+            _ => Records::new(),
+        }
+    }
 }
 
-impl Plan {
-    pub(super) fn new(
-        request: FetchRequest,
-        version: i16,
-        snapshot: &Snapshot,
-        settings: &Settings,
-    ) -> Self {
+impl Terms {
+    pub(super) fn of(request: &FetchRequest, version: i16, settings: &Settings) -> Self {
         let max_bytes = size(request.max_bytes).min(settings.fetch_max_bytes);
         let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
-        let mut plan = Self {
+        Self {
             isolation: match request.isolation_level {
                 1 => Isolation::ReadCommitted,
                 _ => Isolation::ReadUncommitted,
@@ -101,24 +129,51 @@ impl Plan {
             min_bytes: size(request.min_bytes).min(max_bytes),
             max_wait: wait.min(settings.fetch_max_wait),
             zstd: version >= KNOWS_ZSTD,
-            topics: Vec::with_capacity(request.topics.len()),
-            partitions: Vec::with_capacity(request.topics.iter().map(|t| t.partitions.len()).sum()),
-            owned: Vec::new(),
-        };
-        for FetchTopic { topic: name, topic_id, partitions } in request.topics {
-            let (topic, missing) = if version >= BY_TOPIC_ID {
-                (snapshot.topic_by_id(topic_id), ErrorCode::UNKNOWN_TOPIC_ID)
+            by_id: version >= BY_TOPIC_ID,
+        }
+    }
+
+    /// Whether a wait on these terms may be gone on with on the others.
+    pub(super) fn wait_alike(&self, other: &Terms) -> bool {
+        let of = |it: &Terms| (it.isolation, it.min_bytes);
+        of(self) == of(other)
+    }
+}
+
+impl From<&FetchPartition> for Asked {
+    fn from(asked: &FetchPartition) -> Self {
+        Self {
+            index: asked.partition,
+            epoch: asked.current_leader_epoch,
+            offset: asked.fetch_offset,
+            max_bytes: asked.partition_max_bytes,
+        }
+    }
+}
+
+impl Plan {
+    /// A fetch of partitions of `topics`.
+    pub(super) fn new<P: IntoIterator<Item = Asked>>(
+        terms: Terms,
+        topics: impl Iterator<Item = (TopicKey, P)>,
+        snapshot: &Snapshot,
+    ) -> Self {
+        let mut plan =
+            Self { terms, topics: Vec::new(), partitions: Vec::new(), owned: Vec::new() };
+        for (key, asked) in topics {
+            let (topic, missing) = if terms.by_id {
+                (snapshot.topic_by_id(key.id), ErrorCode::UNKNOWN_TOPIC_ID)
             } else {
-                (snapshot.topic(&name), ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
+                (snapshot.topic(&key.name), ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
             };
             let find = |asked| partition(asked, topic, missing, snapshot);
-            plan.partitions.extend(partitions.into_iter().map(find));
-            plan.topics.push((name, topic_id, plan.partitions.len()));
+            plan.partitions.extend(asked.into_iter().map(find));
+            plan.topics.push((key, plan.partitions.len()));
         }
         let owners = plan.partitions.iter().enumerate();
         plan.owned
             .extend(owners.filter_map(|(place, it)| Some((it.target.as_ref()?.owner, place))));
-        plan.owned.sort();
+        plan.owned.sort_unstable();
         plan
     }
 
@@ -151,12 +206,12 @@ impl Plan {
 }
 
 fn partition(
-    asked: FetchPartition,
+    asked: Asked,
     topic: Option<&Arc<TopicView>>,
     missing: ErrorCode,
     snapshot: &Snapshot,
 ) -> Partition {
-    let index = asked.partition;
+    let index = asked.index;
     let failed = |code| Partition { index, found: Found::Failed(code), target: None };
     let Some(topic) = topic else { return failed(missing) };
     let Some(partition) = cluster::partition(topic, index) else {
@@ -165,13 +220,13 @@ fn partition(
     let Some(owner) = snapshot.assigned(partition) else {
         return failed(ErrorCode::NOT_LEADER_OR_FOLLOWER);
     };
-    let epoch = asked.current_leader_epoch;
+    let epoch = asked.epoch;
     let target = Target {
         partition,
         owner,
         epoch: (epoch >= 0).then_some(LeaderEpoch(epoch)),
-        offset: Offset(asked.fetch_offset),
-        max_bytes: u32::try_from(asked.partition_max_bytes).unwrap_or(0),
+        offset: Offset(asked.offset),
+        max_bytes: u32::try_from(asked.max_bytes).unwrap_or(0),
     };
     Partition { index, found: Found::Unread, target: Some(target) }
 }

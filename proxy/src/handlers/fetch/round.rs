@@ -62,7 +62,7 @@ pub(super) async fn run(handlers: &Handlers, plan: &mut Plan, deadline: Instant)
     }
     let wanted: usize = unread.iter().map(|(_, target)| target.max_bytes as usize).sum();
     let budget = &handlers.shared.response_memory;
-    let wanted = wanted.clamp(1, plan.max_bytes.max(1));
+    let wanted = wanted.clamp(1, plan.terms.max_bytes.max(1));
     let Some(mut memory) = reserve(budget, wanted, deadline).await else {
         let offsets =
             |(place, target): &(usize, Target)| (*place, Target { max_bytes: 0, ..*target });
@@ -92,7 +92,7 @@ pub(super) async fn run(handlers: &Handlers, plan: &mut Plan, deadline: Instant)
 
 /// Notes which partitions are known to have nothing behind the offset that was asked for.
 fn skip_known_ends(handlers: &Handlers, plan: &mut Plan) {
-    let isolation = plan.isolation;
+    let isolation = plan.terms.isolation;
     let (by_owner, partitions) = plan.by_owner();
     for (owner, places) in by_owner {
         let Some(tail) = handlers.tail(owner) else { continue };
@@ -210,7 +210,7 @@ async fn read_stored(
     in_store: Vec<(usize, Target, Vec<Reference>)>,
     allowance: &mut Allowance,
 ) {
-    let isolation = plan.isolation;
+    let isolation = plan.terms.isolation;
     let reads = in_store.into_iter().filter_map(|(place, target, references)| {
         if allowance.is_spent() {
             allowance.limited = true;
@@ -245,7 +245,7 @@ fn take(
     if records.is_empty() || !allowance.take(records.len(), target.max_bytes) {
         return;
     }
-    plan.partitions[place].found = if !plan.zstd && batches::any_zstd(&records) {
+    plan.partitions[place].found = if !plan.terms.zstd && batches::any_zstd(&records) {
         Found::Failed(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE)
     } else {
         Found::Records(offsets, records)
@@ -272,7 +272,7 @@ async fn ask(
     let mut owners: Vec<NodeId> = wave.iter().map(|(_, target)| target.owner).collect();
     owners.sort_unstable();
     owners.dedup();
-    let isolation = plan.isolation;
+    let isolation = plan.terms.isolation;
     let asked = owners.into_iter().map(|owner| async move {
         let theirs = wave.iter().filter(|(_, target)| target.owner == owner);
         let reads = theirs.clone().map(|(_, target)| Read {

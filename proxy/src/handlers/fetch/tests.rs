@@ -3,6 +3,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 use bytes::Bytes;
 use weir_ids::SessionId;
 use weir_protocol::{
+    ErrorCode,
     messages::fetch::{FetchPartition, FetchTopic, PartitionData},
     records::Compression,
 };
@@ -14,10 +15,10 @@ use crate::{
     testing::{Fixture, at, call, produced, record, settle, topic_id},
 };
 
-const TOPICS: &[(&str, u128, u32)] = &[("orders", 1, 3), ("clicks", 2, 2000)];
+pub(super) const TOPICS: &[(&str, u128, u32)] = &[("orders", 1, 3), ("clicks", 2, 2000)];
 
 /// A fetch of partitions of topic 1 from offsets, by topic id.
-fn request(partitions: &[(i32, i64)]) -> FetchRequest {
+pub(super) fn request(partitions: &[(i32, i64)]) -> FetchRequest {
     let partition = |&(partition, fetch_offset)| FetchPartition {
         partition,
         fetch_offset,
@@ -30,7 +31,7 @@ fn request(partitions: &[(i32, i64)]) -> FetchRequest {
 }
 
 /// The same with a wait.
-fn waiting(partitions: &[(i32, i64)], max_wait_ms: i32) -> FetchRequest {
+pub(super) fn waiting(partitions: &[(i32, i64)], max_wait_ms: i32) -> FetchRequest {
     FetchRequest { max_wait_ms, ..request(partitions) }
 }
 
@@ -52,12 +53,12 @@ impl Fixture {
     }
 
     /// Writes records of 100 bytes, a batch each.
-    fn write(&self, partition: u32, batches: usize) {
+    pub(super) fn write(&self, partition: u32, batches: usize) {
         (0..batches).for_each(|_| self.broker.write(at(1, partition), record()));
     }
 }
 
-fn records(data: &PartitionData) -> Bytes {
+pub(super) fn records(data: &PartitionData) -> Bytes {
     data.records.clone().unwrap().into_bytes()
 }
 
@@ -164,22 +165,6 @@ async fn who_asks_the_wrong_owner_is_told_the_leader_and_where_it_is() {
     let response = fixture.whole(12, request(&[(0, 0)])).await;
     assert!(response.node_endpoints.is_empty());
     assert_eq!(response.responses[0].partitions[0].current_leader.leader_id, 1);
-}
-
-#[tokio::test]
-async fn a_session_is_never_given_and_never_found() {
-    let fixture = Fixture::start(TOPICS).await;
-    fixture.write(0, 1);
-    for (session_id, session_epoch, code) in [
-        (0, 0, ErrorCode::NONE),
-        (0, -1, ErrorCode::NONE),
-        (77, -1, ErrorCode::NONE),
-        (77, 1, ErrorCode::FETCH_SESSION_ID_NOT_FOUND),
-    ] {
-        let request = FetchRequest { session_id, session_epoch, ..request(&[(0, 0)]) };
-        let response = fixture.whole(18, request).await;
-        assert_eq!((response.error_code, response.session_id), (code, 0));
-    }
 }
 
 #[tokio::test]
