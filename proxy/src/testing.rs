@@ -432,6 +432,20 @@ impl FakeBroker {
         self.state().owns_nothing = true;
     }
 
+    /// Owns it again, under the next epoch.
+    pub(crate) fn find(&self, partition: TopicPartition) {
+        self.state().lost.remove(&partition);
+        self.next_epoch(partition);
+    }
+
+    /// Gives up what was held: whether it was appended is not known.
+    pub(crate) fn forget_held(&self) {
+        let held = std::mem::take(&mut self.state().held);
+        held.into_iter().for_each(|(partition, resolver, _)| {
+            resolver.resolve(Err(AppendError::Unclear(partition)));
+        });
+    }
+
     /// Owns it under the next epoch.
     pub(crate) fn next_epoch(&self, partition: TopicPartition) {
         let mut state = self.state();
@@ -500,12 +514,14 @@ impl BrokerClient for FakeBroker {
             std::future::pending::<()>().await;
         }
         let mut state = self.state();
-        let append = |Append { partition, records, acks, .. }| {
+        let append = |Append { partition, epoch, records, acks, .. }| {
             let (resolver, receipt) = receipt(partition);
-            let result = if state.is_lost(partition) {
-                Err(AppendError::NotOwner(partition))
-            } else {
-                state.logs.entry(partition).or_default().append(records)
+            let log = state.logs.entry(partition).or_default();
+            let current = log.epoch;
+            let result = match epoch.filter(|asked| *asked != current) {
+                _ if state.is_lost(partition) => Err(AppendError::NotOwner(partition)),
+                Some(asked) => Err(AppendError::WrongEpoch { partition, asked, current }),
+                None => state.logs.entry(partition).or_default().append(records),
             };
             if state.holding && acks == Acks::Durable {
                 state.held.push((partition, resolver, result));

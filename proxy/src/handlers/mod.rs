@@ -89,6 +89,7 @@ pub(crate) struct Handlers {
 #[derive(Default)]
 pub(crate) struct Conversation {
     fetches: fetch::Kept,
+    appends: produce::Lanes,
 }
 
 /// A request's circumstances.
@@ -221,11 +222,12 @@ impl Handlers {
         };
         drop(decoding);
         let appending = produce::begin(self, call, request).await;
-        // The broker has it, and counts it.
-        drop(memory);
         let handlers = Arc::clone(self);
         async move {
-            match appending.answer(Arc::clone(&handlers)).await {
+            let outcome = appending.answer(Arc::clone(&handlers)).await;
+            // Until then it might have been sent again.
+            drop(memory);
+            match outcome {
                 produce::Outcome::Answer(response) => handlers.reply(back, Answer::of(response)),
                 produce::Outcome::Unanswered(Ok(())) => Reply::Silence,
                 produce::Outcome::Unanswered(Err(code)) => {

@@ -1,23 +1,30 @@
 //! Produce: batches go to the owners of their partitions in the order in which they came.
 //!
 //! Handing over happens while the request is being read, so that the order of a connection is the
-//! order of its appends; answering happens later, in turn. With `acks=0` there is no answer, and an
+//! order of its appends; answering happens later, in turn. What an owner does not take because the
+//! partition has moved is sent again, in order ([`lanes`]). With `acks=0` there is no answer, and an
 //! error ends the connection: it is the only way to tell.
 
 mod answer;
+mod lanes;
 mod plan;
+mod resend;
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
-use futures::future::join_all;
+use futures::{StreamExt, future::join_all, stream::FuturesUnordered};
 use tokio::time::{Instant, timeout_at};
-use weir_broker::client::{AppendError, Appended, Receipt};
+use weir_broker::client::{AppendError, Appended};
 use weir_protocol::{
     ErrorCode,
     messages::{ProduceRequest, ProduceResponse},
 };
 
-use self::plan::{Partition, Plan};
+pub(crate) use self::lanes::Lanes;
+use self::{
+    lanes::{Ticket, Told},
+    plan::{Partition, Plan},
+};
 use super::{Call, Handlers, codes};
 
 /// The least time that an append is waited for. Durability takes a moment that a Kafka without
@@ -31,7 +38,7 @@ pub(super) struct Appending {
     deadline: Instant,
     plan: Plan,
     /// By place in the plan's partitions.
-    receipts: Vec<(usize, Receipt)>,
+    tickets: Vec<(usize, Ticket)>,
 }
 
 /// What a request with `acks=0` came to.
@@ -50,32 +57,54 @@ pub(super) async fn begin(handlers: &Handlers, call: Call, request: ProduceReque
     let deadline = call.arrived + patience.max(TIMEOUT_MIN);
     let client_id = call.client_id.as_ref();
     let mut plan = Plan::new(request, call.version, client_id, &handlers.view.now());
-    let handed = std::mem::take(&mut plan.appends).into_iter().map(|(owner, appends)| async move {
-        let (places, appends): (Vec<_>, Vec<_>) = appends.into_iter().unzip();
-        match handlers.brokers.broker(owner) {
-            Some(broker) => places.into_iter().zip(broker.append(appends).await).collect(),
-            // No receipt: answered as not owned.
-            None => Vec::new(),
+    let lanes = &call.conversation.appends;
+    let mut tickets = Vec::with_capacity(plan.partitions.len());
+    let handed = std::mem::take(&mut plan.appends).into_iter().map(|(owner, appends)| {
+        let mut now = Vec::with_capacity(appends.len());
+        for (place, append) in appends {
+            let epoch = handlers.epochs.of(append.partition);
+            let (ticket, append) = lanes.enter(append, owner, epoch);
+            tickets.push((place, ticket));
+            now.extend(append.map(|append| (ticket, append)));
         }
+        resend::hand(handlers, lanes, owner, now)
     });
-    let receipts = join_all(handed).await.into_iter().flatten().collect();
-    Appending { call, acks, deadline, plan, receipts }
+    let handed: Vec<_> = handed.collect();
+    join_all(handed).await;
+    Appending { call, acks, deadline, plan, tickets }
 }
 
 impl Appending {
     /// Waits for the brokers' answers and makes the client's of them.
     pub(super) async fn answer(self, handlers: Arc<Handlers>) -> Outcome {
-        let Self { call, acks, deadline, plan, receipts } = self;
+        let Self { call, acks, deadline, plan, tickets } = self;
+        let lanes = &call.conversation.appends;
         let mut results: Vec<_> = plan.partitions.iter().map(|_| None).collect();
+        let give_up = deadline.min(call.arrived + resend::PATIENCE);
         let in_time = timeout_at(deadline, async {
-            for (place, receipt) in receipts {
-                results[place] = Some(receipt.await);
+            let again = FuturesUnordered::new();
+            for (place, ticket) in &tickets {
+                match resend::told(&handlers, lanes, *ticket).await {
+                    Told::Finally(result) => results[*place] = Some(result),
+                    Told::Again(_) => again.push(async {
+                        (*place, resend::outcome(&handlers, lanes, *ticket, give_up).await)
+                    }),
+                }
+            }
+            // All at once: a request may be for a thousand partitions that have moved together.
+            let mut again = pin!(again);
+            while let Some((place, outcome)) = again.next().await {
+                results[place] = outcome;
             }
         });
         let timed_out = in_time.await.is_err();
+        for (place, ticket) in tickets {
+            if results[place].is_none() && !lanes.give_up(ticket) {
+                results[place] = Some(Err(AppendError::NotOwner(ticket.partition)));
+            }
+        }
         let arrived = call.arrived;
         handlers.shared.metrics.produce_seconds.observe(arrived.elapsed().as_secs_f64());
-        note_epochs(&handlers, &plan, &results);
         if acks == 0 {
             return Outcome::Unanswered(first_error(&plan, &results));
         }
@@ -91,23 +120,6 @@ impl Appending {
     }
 }
 
-fn note_epochs(
-    handlers: &Handlers,
-    plan: &Plan,
-    results: &[Option<Result<Appended, AppendError>>],
-) {
-    for (place, result) in plan.partitions.iter().zip(results) {
-        let Partition::Appending { partition, .. } = place else { continue };
-        match result {
-            Some(Ok(appended)) => handlers.epochs.note(*partition, appended.epoch),
-            Some(Err(AppendError::WrongEpoch { current, .. })) => {
-                handlers.epochs.note(*partition, *current);
-            }
-            _ => {}
-        }
-    }
-}
-
 fn first_error(plan: &Plan, results: &[Option<Result<Appended, AppendError>>]) -> Unanswered {
     for (partition, result) in plan.partitions.iter().zip(results) {
         match (partition, result) {
@@ -120,5 +132,7 @@ fn first_error(plan: &Plan, results: &[Option<Result<Appended, AppendError>>]) -
     Ok(())
 }
 
+#[cfg(test)]
+mod moving_tests;
 #[cfg(test)]
 mod tests;

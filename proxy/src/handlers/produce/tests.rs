@@ -7,10 +7,10 @@ use weir_protocol::{
 use super::*;
 use crate::testing::{BATCH_BYTES_MAX, Fixture, at, call, produced, record, topic_id};
 
-const TOPICS: &[(&str, u128, u32)] = &[("orders", 1, 3), ("__consumer_offsets", 9, 1)];
+pub(super) const TOPICS: &[(&str, u128, u32)] = &[("orders", 1, 3), ("__consumer_offsets", 9, 1)];
 
 /// A request with these records for partitions of topic 1.
-fn request(acks: i16, partitions: &[(i32, bytes::Bytes)]) -> ProduceRequest {
+pub(super) fn request(acks: i16, partitions: &[(i32, bytes::Bytes)]) -> ProduceRequest {
     let partition = |(index, records): &(i32, bytes::Bytes)| PartitionProduceData {
         index: *index,
         records: Some(records.clone().into()),
@@ -107,7 +107,7 @@ async fn what_the_broker_refuses_is_told_partition_by_partition() {
     assert_eq!(answer[3].base_offset, 0);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_partition_that_is_not_owned_names_its_leader() {
     let fixture = Fixture::start(TOPICS).await;
     fixture.broker.lose(at(1, 1));
