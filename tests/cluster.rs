@@ -2,13 +2,17 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use weir_acceptance::fragile::FragileProducer;
 use weir_acceptance::load::{Reader, Writer, WriterSettings};
 use weir_history::{Seen, Value};
-use weir_test_support::{Admin, Cluster, ClusterSettings};
+use weir_test_support::{Admin, Cluster, ClusterSettings, wait};
 
 const WEIR: &str = env!("CARGO_BIN_EXE_weir");
 const PARTITIONS: i32 = 12;
+/// How long partitions may take to be evened out.
+const MOVED: Duration = Duration::from_secs(60);
 const INNER: &[&str] = &["coordinator", "controller"];
 /// Three brokers, two proxies, and two of what else there is.
 const ROLES: [&[&str]; 7] =
@@ -99,6 +103,27 @@ fn a_stopped_broker_hands_over_and_exits_with_0() {
         writer.flush().unwrap();
     }
     judge(&cluster, writer);
+}
+
+#[test]
+fn partitions_move_to_a_broker_that_comes_without_an_error_at_any_client() {
+    let mut cluster = cluster();
+    cluster.kill9(1).unwrap();
+    let mut writer = writer(&cluster);
+    send(&mut writer, 2_000);
+    writer.flush().unwrap();
+    let (_, proxy) = cluster.proxies().pop_first().unwrap();
+    let mut fragile = FragileProducer::connect(proxy, "events", PARTITIONS, 100).unwrap();
+    cluster.launch(1).unwrap();
+    cluster.wait_until_ready(1).unwrap();
+    wait::until("a third of the partitions has moved", MOVED, || {
+        fragile.send_acknowledged().unwrap();
+        (cluster.open_partitions(1).unwrap() >= PARTITIONS as u64 / 3).then_some(())
+    })
+    .unwrap();
+    // To each of them, wherever it is now.
+    (0..PARTITIONS).for_each(|_| fragile.send_acknowledged().unwrap());
+    writer.flush().unwrap();
 }
 
 #[test]

@@ -11,6 +11,7 @@ pub mod clients;
 pub mod damage;
 pub mod disk_full;
 pub mod durability;
+pub mod fragile;
 pub mod group;
 pub mod hostile;
 pub mod load;

@@ -286,6 +286,16 @@ impl Cluster {
         self.node(id).process.as_mut().context("it does not run")?.terminate(DRAIN)
     }
 
+    /// How many partitions a broker has open, by its own metrics.
+    ///
+    /// # Errors
+    /// When it does not say.
+    pub fn open_partitions(&self, id: u32) -> Result<u64> {
+        let (_, metrics) = crate::http::get(self.http(id), "/metrics")?;
+        let open = metrics.lines().find_map(|line| line.strip_prefix("weir_broker_partitions "));
+        Ok(open.context("it shows no weir_broker_partitions")?.trim().parse()?)
+    }
+
     /// Stops a node's process where it stands, or lets it go on.
     ///
     /// # Errors
