@@ -85,6 +85,7 @@ impl Broker {
                 }
             }
             let news = self.reconcile(&newest, &mut opened).await;
+            self.note_holds(opened.partitions.len());
             for (partition, error) in news.iter().filter(|(_, error)| !error.is_early()) {
                 tracing::warn!(%partition, %error, "a partition is not opened; trying again");
             }

@@ -12,7 +12,7 @@ use weir_meta::{
     model::{Seal, Session},
     store::Remedy,
 };
-use weir_runtime::{Runtime, TaskError, Tasks};
+use weir_runtime::{Runtime, TaskError, Tasks, watch};
 use weir_segment_store::{
     Store,
     journal::{self, Journal},
@@ -127,6 +127,8 @@ pub struct Broker {
     sole: bool,
     opening: Mutex<Opening>,
     noted: Noted,
+    /// How many partitions are open here, as of the last look at the assignments.
+    holds: watch::Sender<Option<usize>>,
     /// Ends first: what feeds the log.
     front: Tasks,
     /// Ends last: the log and its checkpoints.
@@ -195,6 +197,7 @@ impl Broker {
             ending,
             sole: settings.sole,
             noted,
+            holds: watch::Sender::new(None),
             front,
             back,
         }))
@@ -402,6 +405,17 @@ impl Broker {
         }
         let moved = shard.ask(id, move |partition| partition.start_at(offset)).await;
         moved.ok_or(ReadError::NotOwner(id))
+    }
+
+    /// Takes note of how many partitions are open here.
+    pub(crate) fn note_holds(&self, partitions: usize) {
+        self.holds.send_replace(Some(partitions));
+    }
+
+    /// Waits until no partition is open here, and none is being given up.
+    pub(crate) async fn emptied(&self) {
+        // The sender lives as long as this.
+        let _ = self.holds.subscribe().wait_for(|holds| *holds == Some(0)).await;
     }
 
     /// Makes a checkpoint of everything that is durable now; true if it is published.

@@ -14,6 +14,7 @@ pub mod client;
 pub mod collector;
 mod current;
 mod ending;
+mod leaving;
 mod local;
 mod metrics;
 mod opening;

@@ -10,6 +10,7 @@ use std::{sync::Arc, time::Duration};
 use arc_swap::ArcSwapOption;
 use prometheus_client::registry::Registry;
 use tokio::time::sleep;
+use weir_ids::NodeId;
 use weir_meta::views::View;
 use weir_runtime::{Stop, TaskError, Tasks};
 
@@ -88,6 +89,14 @@ impl BrokerRole {
     /// The broker in its present session; `None` between two.
     pub fn present(&self) -> Option<Arc<Broker>> {
         self.sessions.present.load_full()
+    }
+
+    pub(crate) fn view(&self) -> &View {
+        &self.sessions.view
+    }
+
+    pub(crate) fn node(&self) -> NodeId {
+        self.sessions.deps.node
     }
 
     /// Shows the broker's figures in `registry`.

@@ -105,6 +105,7 @@ impl World {
             rpc: None,
             http: None,
             zone: None,
+            draining: false,
         };
         self.metadata.register_node(NODE, &node, lease).await.unwrap();
         let view = View::follow(self.metadata.clone(), &tasks).await.unwrap();

@@ -20,6 +20,7 @@ mod error;
 mod metadata;
 pub mod model;
 mod ops;
+mod registration;
 pub mod store;
 pub mod topic_config;
 pub mod views;
@@ -31,3 +32,4 @@ pub use ops::{
     CheckpointError, ClaimError, Claimed, ClusterError, OwnedChange, OwnedError, OwnedUpdate,
     ProducerIds, RegisterError, Registration, SESSION_TTL, SealError, Sealing, TrimError, WalLost,
 };
+pub use registration::{NODE_TTL, NodeRegistration};

@@ -144,14 +144,17 @@ fn cluster() {
     check("controller.v1", Leadership::key(), &Leadership { node: NodeId(2) });
     let next = NextProducerId { next: ProducerId(3_000) };
     check("producer-ids.v1", NextProducerId::key(), &next);
-    let node = Node {
+    let mut node = Node {
         roles: vec![Role::Broker, Role::Coordinator, Role::Proxy, Role::Controller],
         kafka: Some(HostPort { host: "proxy-1".to_owned(), port: 9092 }),
         rpc: Some("10.0.1.7:9650".to_owned()),
         http: Some("10.0.1.7:9644".to_owned()),
         zone: Some("az-a".to_owned()),
+        draining: false,
     };
     check("node.v1", Node::key(NodeId(1)), &node);
+    node.draining = true;
+    check("node-draining.v1", Node::key(NodeId(1)), &node);
     let creation = Creation { name: "orders".to_owned(), from: 0, to: 50_000 };
     check("creation.v1", Creation::key(topic()), &creation);
     let deletion = Deletion { name: "orders".to_owned() };

@@ -121,14 +121,20 @@ impl Cluster {
 
 /// Registers a node that is broker and proxy, though its broker has no session.
 pub(crate) async fn put_node(store: &dyn MetaStore, id: NodeId, host: &str, zone: Option<&str>) {
-    let node = Node {
+    let node = node(host, zone);
+    store.txn(Txn::new().put(Node::key(id), node.encode())).await.unwrap();
+}
+
+/// What such a node is registered as.
+pub(crate) fn node(host: &str, zone: Option<&str>) -> Node {
+    Node {
         roles: vec![Role::Broker, Role::Coordinator, Role::Proxy, Role::Controller],
         kafka: Some(HostPort { host: host.into(), port: 9092 }),
         rpc: None,
         http: None,
         zone: zone.map(str::to_owned),
-    };
-    store.txn(Txn::new().put(Node::key(id), node.encode())).await.unwrap();
+        draining: false,
+    }
 }
 
 /// Writes a topic whose partitions are all assigned to this node.

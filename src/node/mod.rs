@@ -8,7 +8,6 @@
 mod foundation;
 mod peers;
 mod place;
-mod registration;
 mod roles;
 mod settings;
 
@@ -16,6 +15,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Result, bail};
 use prometheus_client::registry::Registry;
+use tokio::time::timeout;
 use weir_broker::{
     BrokerDeps, BrokerRole,
     client::{BrokerClient, Brokers},
@@ -28,7 +28,7 @@ use weir_coordinator::{
 };
 use weir_ids::NodeId;
 use weir_meta::{
-    ProducerIds,
+    NodeRegistration, ProducerIds,
     controller::{
         BrokenLinks, Controller, LocalController, NoProbe, Probe, Settings as ControllerSettings,
         rpc::RemoteController,
@@ -54,6 +54,9 @@ pub(crate) use roles::Roles;
 /// How long the controller is waited for before clients are served without one.
 const ELECTION_WAIT: Duration = Duration::from_secs(15);
 
+/// How long the metadata may take to take in that a node leaves.
+const TOLD_WITHIN: Duration = Duration::from_secs(5);
+
 /// A node that serves.
 pub(crate) struct Running {
     tasks: Tasks,
@@ -61,6 +64,8 @@ pub(crate) struct Running {
     proxy: Option<Proxy>,
     coordinator: Option<Coordinator>,
     broker: Option<Arc<BrokerRole>>,
+    registration: NodeRegistration,
+    is_alone: bool,
     roles: Roles,
     http: SocketAddr,
     hold: Hold,
@@ -113,13 +118,15 @@ impl Running {
             view,
         };
         let started = parts.start(identity, rpc, broken).await?;
-        let Started { proxy, coordinator, broker, readiness, http } = started;
+        let Started { registration, proxy, coordinator, broker, readiness, http } = started;
         Ok(Self {
             tasks,
             readiness,
             proxy,
             coordinator,
             broker,
+            registration,
+            is_alone: rpc.is_none(),
             roles,
             http,
             hold: foundation.hold,
@@ -139,9 +146,12 @@ impl Running {
         self.tasks.stop().requested().await;
     }
 
-    /// Answers what is pending, makes everything durable, ends.
+    /// Hands over what others can take, answers what is pending, makes everything durable, ends.
     pub(crate) async fn shutdown(self) -> Result<()> {
         self.readiness.set(false);
+        if !self.is_alone {
+            self.take_leave().await;
+        }
         // Each part of the group reports the group's first error: that of a failed task first.
         // Together: a join that waits for other members must not hold up the proxy's drain.
         let (proxy, ()) =
@@ -154,6 +164,20 @@ impl Running {
         let rest = self.tasks.shutdown().await;
         self.hold.close().await;
         proxy.and(broker).and(rest).map_err(Into::into)
+    }
+
+    /// Lets others take over what they can. Clients are served meanwhile.
+    async fn take_leave(&self) {
+        match timeout(TOLD_WITHIN, self.registration.drain()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                return tracing::warn!(%error, "the others are not told that this node leaves");
+            }
+            Err(_) => return tracing::warn!("the metadata do not take in that this node leaves"),
+        }
+        if let Some(broker) = &self.broker {
+            broker.hand_over().await;
+        }
     }
 }
 
@@ -168,6 +192,7 @@ async fn ended(
 
 /// What was started.
 struct Started {
+    registration: NodeRegistration,
     proxy: Option<Proxy>,
     coordinator: Option<Coordinator>,
     broker: Option<Arc<BrokerRole>>,
@@ -202,7 +227,8 @@ impl Parts<'_> {
         };
         let kafka = bound.as_ref().map(BoundProxy::advertised);
         let shown = self.shown(kafka, reached);
-        registration::keep(self.foundation.metadata.clone(), self.node, shown, &self.tasks).await?;
+        let metadata = self.foundation.metadata.clone();
+        let registration = NodeRegistration::keep(metadata, self.node, shown, &self.tasks).await?;
         let own_controller = self.controller().await;
         let own_broker = broker.as_ref().map(|broker| (self.node, broker.client()));
         let brokers = self.brokers(own_broker);
@@ -232,7 +258,7 @@ impl Parts<'_> {
         let router = http::router(registry, readiness.clone());
         let http = http::serve(&self.config.http.listen, router, &self.tasks).await?;
         readiness.set(true);
-        Ok(Started { proxy, coordinator, broker, readiness, http })
+        Ok(Started { registration, proxy, coordinator, broker, readiness, http })
     }
 
     async fn broker(
@@ -274,8 +300,7 @@ impl Parts<'_> {
         let (runtime, tasks) = (self.runtime.clone(), &self.tasks);
         let controller =
             LocalController::start(metadata, view, runtime, self.node, settings, probe, tasks);
-        if self.is_alone && tokio::time::timeout(ELECTION_WAIT, controller.elected()).await.is_err()
-        {
+        if self.is_alone && timeout(ELECTION_WAIT, controller.elected()).await.is_err() {
             tracing::warn!("no controller is elected yet; topics can't be changed until one is");
         }
         Some(Arc::new(controller))
@@ -379,6 +404,7 @@ impl Parts<'_> {
             rpc,
             http: Some(self.config.http.listen.clone()),
             zone: self.config.node.zone.clone(),
+            draining: false,
         }
     }
 }

@@ -28,11 +28,13 @@ const INTERNAL_CONFIGS: [(&str, &str); 3] = [
 /// The node that keeps the shard of `partition`: the one that should own it, so that the log is near,
 /// or if no coordinator runs there, another that every node agrees on.
 pub(crate) fn keeper(now: &Snapshot, partition: TopicPartition) -> Option<NodeId> {
-    let coordinates = |node: &NodeId| now.node(*node).is_some_and(|it| it.is(Role::Coordinator));
-    if let Some(owner) = now.assigned(partition).filter(coordinates) {
+    let coordinators = || now.staying(Role::Coordinator).map(|(id, _)| id);
+    if let Some(owner) =
+        now.assigned(partition).filter(|owner| coordinators().any(|it| it == *owner))
+    {
         return Some(owner);
     }
-    let nodes: Vec<NodeId> = now.nodes().map(|(id, _)| id).filter(coordinates).collect();
+    let nodes: Vec<NodeId> = coordinators().collect();
     let turn = (partition.partition.0 as usize).checked_rem(nodes.len())?;
     nodes.get(turn).copied()
 }

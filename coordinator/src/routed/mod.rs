@@ -54,7 +54,7 @@ impl RoutedCoordinators {
                 let index: PartitionIndex = partition_of(group, topic.partitions);
                 keeper(now, TopicPartition::new(topic.id, index))
             }
-            None => now.nodes().find(|(_, node)| node.is(Role::Coordinator)).map(|(id, _)| id),
+            None => now.staying(Role::Coordinator).next().map(|(id, _)| id),
         })
     }
 

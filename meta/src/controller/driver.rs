@@ -9,12 +9,17 @@ use weir_ids::{NodeId, TopicId};
 use weir_runtime::Stop;
 
 use super::{
-    election::Term, error::Error, liveness::Liveness, local::Inner, placement, probe::Probed,
+    election::Term,
+    error::Error,
+    liveness::{Brokers, Liveness},
+    local::Inner,
+    placement,
+    probe::Probed,
 };
 use crate::{
     model::{Creation, Deletion, ModelError, Record},
     store::{Remedy, list},
-    views::{Changes, Snapshot},
+    views::Changes,
 };
 
 /// How soon what could not be finished is tried again.
@@ -22,11 +27,6 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// How often the driver looks although nobody called it: what a delayed write has begun is found.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
-
-/// The brokers that are probably alive.
-pub(super) fn alive(now: &Snapshot) -> BTreeSet<NodeId> {
-    now.sessions().map(|session| session.session.node).collect()
-}
 
 /// Works whenever this controller is elected, until `stop`.
 pub(super) async fn run(inner: &Inner, stop: Stop) {
@@ -58,7 +58,7 @@ struct Driver<'a> {
     term: Term,
     liveness: Liveness,
     /// Over which brokers the partitions were evened out last.
-    evened: Option<BTreeSet<NodeId>>,
+    evened: Option<Brokers>,
 }
 
 impl<'a> Driver<'a> {
@@ -109,7 +109,9 @@ impl<'a> Driver<'a> {
     /// Condemns the sessions that have probably ended.
     async fn condemn(&mut self) -> Result<(), Error> {
         let inner = self.inner;
-        self.liveness.see(inner.view.now().sessions().map(|session| &**session));
+        let now = inner.view.now();
+        let draining = now.nodes().filter(|(_, node)| node.draining).map(|(id, _)| id);
+        self.liveness.see(now.sessions().map(|session| &**session), draining);
         let link = *inner.link.borrow();
         if self.liveness.needs_look(link) {
             let unsealed = inner.unsealed().await?;
@@ -164,14 +166,16 @@ impl<'a> Driver<'a> {
             .collect();
         let assigned: BTreeSet<NodeId> =
             assignments.iter().flat_map(|(_, nodes)| nodes.iter().copied()).collect();
-        let known = self.evened.iter().flatten().chain(&assigned).copied();
+        let known = self.evened.iter().flat_map(Brokers::all).chain(assigned.iter().copied());
         let brokers = self.liveness.brokers(known, Instant::now());
-        if self.evened.as_ref() == Some(&brokers) && assigned.is_subset(&brokers) {
+        let fits = assigned.iter().all(|node| brokers.may_keep(*node));
+        if self.evened.as_ref() == Some(&brokers) && fits {
             return Ok(());
         }
-        let moves = placement::rebalance(&assignments, &brokers);
+        let Brokers { ready, awaited } = &brokers;
+        let moves = placement::rebalance(&assignments, ready, awaited);
         if !moves.is_empty() {
-            tracing::info!(moves = moves.len(), brokers = brokers.len(), "evening out partitions");
+            tracing::info!(moves = moves.len(), brokers = ready.len(), "evening out partitions");
             self.inner.carry_out(self.term, moves).await?;
         }
         self.inner.forget_loads();

@@ -10,7 +10,8 @@
 //!
 //! Partitions stay with a node while it has a registered session; while it has a missing one, which
 //! may be serving them; and for [`DEAD_AFTER`] when it has neither, as after an orderly end. They go
-//! at once when the newest session of a node is condemned.
+//! at once when the newest session of a node is condemned, or when the node says that it drains: as long
+//! as there is one that does not.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -48,6 +49,29 @@ pub(super) struct Liveness {
     /// Nodes that had partitions and have no registered session, since when. They stay here, given
     /// up or not, until they have one again.
     away: BTreeMap<NodeId, Instant>,
+    /// Nodes that have said that they drain, until they have a session and say so no more.
+    draining: BTreeSet<NodeId>,
+}
+
+/// Which nodes may have partitions.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Brokers {
+    /// Those that may be given some.
+    pub(super) ready: BTreeSet<NodeId>,
+    /// Those that may keep what they have.
+    pub(super) awaited: BTreeSet<NodeId>,
+}
+
+impl Brokers {
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = NodeId> {
+        self.ready.iter().chain(&self.awaited).copied()
+    }
+
+    /// Whether what `node` has may stay there.
+    pub(super) fn may_keep(&self, node: NodeId) -> bool {
+        self.ready.contains(&node) || self.awaited.contains(&node)
+    }
 }
 
 struct Missing {
@@ -93,21 +117,31 @@ impl Suspect {
 }
 
 impl Liveness {
-    /// Takes in which sessions are registered.
-    pub(super) fn see<'a>(&mut self, sessions: impl Iterator<Item = &'a SessionView>) {
+    /// Takes in which sessions are registered, and which nodes say that they drain.
+    pub(super) fn see<'a>(
+        &mut self,
+        sessions: impl Iterator<Item = &'a SessionView>,
+        draining: impl Iterator<Item = NodeId>,
+    ) {
         let now: BTreeMap<SessionId, Session> =
             sessions.map(|view| (view.id, view.session.clone())).collect();
         for (id, session) in &now {
             self.note(session.node, *id);
+            self.draining.remove(&session.node);
         }
+        self.draining.extend(draining);
         self.vanished.extend(std::mem::replace(&mut self.registered, now));
         self.vanished.retain(|id, _| !self.registered.contains_key(id));
         self.missing.retain(|id, _| !self.registered.contains_key(id));
     }
 
-    /// Whether `now` shows other sessions than were seen last.
+    /// Whether `now` shows other sessions than were seen last, or one that drains now or no longer.
     pub(super) fn is_news(&self, now: &Snapshot) -> bool {
         !now.sessions().map(|view| view.id).eq(self.registered.keys().copied())
+            || now
+                .sessions()
+                .map(|view| view.session.node)
+                .any(|node| now.is_draining(node) != self.draining.contains(&node))
     }
 
     /// Whether the WALs are to be looked up: one that vanished may have been sealed in order, and
@@ -195,24 +229,26 @@ impl Liveness {
         alive.map(|(_, session)| session.node).collect()
     }
 
-    /// The nodes that partitions may stay with, of those that are alive and of `others`.
+    /// The nodes that may have partitions, of those that are alive and of `others`.
     pub(super) fn brokers(
         &mut self,
         others: impl IntoIterator<Item = NodeId>,
         at: Instant,
-    ) -> BTreeSet<NodeId> {
+    ) -> Brokers {
         let alive = self.alive();
         for node in others.into_iter().filter(|node| !alive.contains(node)) {
             self.away.entry(node).or_insert(at);
         }
         self.away.retain(|node, _| !alive.contains(node));
-        let waits = self.away.iter().filter(|(node, since)| match self.fate(**node) {
-            Fate::Condemned => false,
+        let awaited = self.away.iter().filter(|(node, since)| match self.fate(**node) {
+            Fate::Condemned | Fate::Drained => false,
             Fate::Missing => true,
             Fate::Unknown => at.saturating_duration_since(**since) < DEAD_AFTER,
         });
-        let waits: Vec<NodeId> = waits.map(|(node, _)| *node).collect();
-        waits.into_iter().chain(alive).collect()
+        let awaited = awaited.map(|(node, _)| *node).collect();
+        let (drain, stay): (BTreeSet<_>, BTreeSet<_>) =
+            alive.into_iter().partition(|node| self.draining.contains(node));
+        Brokers { ready: if stay.is_empty() { drain } else { stay }, awaited }
     }
 
     /// When a node that is away will have been so for too long.
@@ -225,6 +261,8 @@ impl Liveness {
         let newest = self.newest.get(&node);
         if newest.is_some_and(|id| self.condemned.contains(id)) {
             Fate::Condemned
+        } else if self.draining.contains(&node) {
+            Fate::Drained
         } else if self.missing.values().any(|missing| missing.node == Some(node)) {
             Fate::Missing
         } else {
@@ -243,6 +281,8 @@ impl Liveness {
 enum Fate {
     /// Its newest session is condemned.
     Condemned,
+    /// It said that it would leave.
+    Drained,
     /// It has a session that may be serving.
     Missing,
     /// No session of it is left to wait for.

@@ -126,7 +126,7 @@ impl Inner {
     /// elected counts at once, before the view shows it.
     pub(super) fn loads(&self) -> MutexGuard<'_, Loads> {
         let now = self.view.now();
-        let alive = driver::alive(&now);
+        let alive = now.brokers();
         let mut loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
         loads.retain(|node, _| alive.contains(node));
         let joined: Vec<NodeId> =

@@ -56,15 +56,21 @@ pub fn loads<'a>(
     loads
 }
 
-/// The moves that even out `assignments` over `nodes`. None without nodes.
-pub fn rebalance(assignments: &[(TopicId, &[NodeId])], nodes: &BTreeSet<NodeId>) -> Vec<Move> {
+/// The moves that even out `assignments` over `nodes`. None without nodes. What the nodes `awaited`
+/// have stays there, and counts nowhere.
+pub fn rebalance(
+    assignments: &[(TopicId, &[NodeId])],
+    nodes: &BTreeSet<NodeId>,
+    awaited: &BTreeSet<NodeId>,
+) -> Vec<Move> {
     let current = loads(nodes.iter().copied(), assignments.iter().map(|(_, nodes)| *nodes));
-    let partitions = assignments.iter().map(|(_, nodes)| nodes.len() as u64).sum();
+    let assigned = assignments.iter().flat_map(|(_, nodes)| *nodes);
+    let partitions = assigned.filter(|node| !awaited.contains(node)).count() as u64;
     let mut room = room(&current, partitions);
     let mut moves = Vec::new();
     for (topic, assigned) in assignments {
         for (number, from) in assigned.iter().enumerate() {
-            if room.get(from).is_some_and(|room| *room >= 0) {
+            if awaited.contains(from) || room.get(from).is_some_and(|room| *room >= 0) {
                 continue;
             }
             let Some(to) = roomiest(&room) else { continue };
@@ -128,8 +134,20 @@ mod tests {
     fn nothing_moves_without_a_node_or_a_reason() {
         let assigned = [1, 2, 1].map(NodeId);
         let topic = TopicId::NIL;
-        assert_eq!(rebalance(&[(topic, &assigned)], &BTreeSet::new()), []);
-        assert_eq!(rebalance(&[(topic, &assigned)], &[1, 2].map(NodeId).into()), []);
+        let none = BTreeSet::new();
+        assert_eq!(rebalance(&[(topic, &assigned)], &none, &none), []);
+        assert_eq!(rebalance(&[(topic, &assigned)], &[1, 2].map(NodeId).into(), &none), []);
+    }
+
+    #[test]
+    fn who_is_awaited_keeps_what_it_has_and_gets_nothing() {
+        let assigned = [1, 2, 2, 2, 3].map(NodeId);
+        let [ready, awaited] = [vec![1, 4], vec![2]]
+            .map(|nodes| nodes.into_iter().map(NodeId).collect::<BTreeSet<_>>());
+        let moves = rebalance(&[(TopicId::NIL, &assigned)], &ready, &awaited);
+        let moved: Vec<_> =
+            moves.iter().map(|it| (it.partition.partition.0, it.from.0, it.to.0)).collect();
+        assert_eq!(moved, [(4, 3, 4)]);
     }
 
     fn cluster() -> impl Strategy<Value = (Vec<Vec<u32>>, u32)> {
@@ -160,7 +178,7 @@ mod tests {
                 .map(|(n, nodes)| (TopicId(uuid::Uuid::from_u128(n as u128)), &nodes[..]))
                 .collect();
             let alive: BTreeSet<NodeId> = (0..nodes).map(NodeId).collect();
-            let moves = rebalance(&named, &alive);
+            let moves = rebalance(&named, &alive, &BTreeSet::new());
             let mut after = topics.clone();
             for Move { partition, from, to } in &moves {
                 let topic = &mut after[partition.topic.0.as_u128() as usize];
@@ -181,7 +199,7 @@ mod tests {
             prop_assert_eq!(moves.len() as u64, all.len() as u64 - kept);
             let again: Vec<(TopicId, &[NodeId])> =
                 named.iter().zip(&after).map(|((id, _), nodes)| (*id, &nodes[..])).collect();
-            prop_assert_eq!(rebalance(&again, &alive), []);
+            prop_assert_eq!(rebalance(&again, &alive, &BTreeSet::new()), []);
         }
     }
 }

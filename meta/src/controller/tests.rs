@@ -23,7 +23,9 @@ use weir_runtime::{Runtime, Seeded, SystemClock, Tasks};
 use super::*;
 use crate::{
     Metadata, OwnedChange, OwnedUpdate,
-    model::{Assignment, Creation, Deletion, Log, Record, Seal, Session, Topic, TopicState, Wal},
+    model::{
+        Assignment, Creation, Deletion, Log, Node, Record, Seal, Session, Topic, TopicState, Wal,
+    },
     store::{Fault, Faulty, Memory, MetaStore, Operation, Txn, list},
     views::View,
 };

@@ -5,6 +5,8 @@
 //! {"v":1,"roles":["broker","proxy"],"kafka":{"host":"proxy-1","port":9092},
 //!  "rpc":"10.0.1.7:9650","http":"10.0.1.7:9644","zone":"az-a"}
 //! ```
+//!
+//! `"draining":true` is added when the process is about to end.
 
 use serde::{Deserialize, Serialize};
 use weir_ids::NodeId;
@@ -58,6 +60,9 @@ pub struct Node {
     /// Its zone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
+    /// It is about to end: it is to get no more work, and what it has is to be given to others.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub draining: bool,
 }
 
 impl Record for Node {}

@@ -1,7 +1,7 @@
 //! One state of the cluster. Immutable once shown; cheap to derive the next one from.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, OnceLock},
 };
 
@@ -133,10 +133,30 @@ impl Snapshot {
         self.nodes.get(&id)
     }
 
-    /// The proxies and the addresses that clients are told, by node.
+    /// Whether `node` says that it is about to leave.
+    pub fn is_draining(&self, node: NodeId) -> bool {
+        self.nodes.get(&node).is_some_and(|node| node.draining)
+    }
+
+    /// The nodes with `role` that are to stay; if none is, those that are about to leave.
+    pub fn staying(&self, role: Role) -> impl Iterator<Item = (NodeId, &Arc<Node>)> {
+        let of_role = || self.nodes().filter(move |(_, node)| node.is(role));
+        let none_stays = of_role().all(|(_, node)| node.draining);
+        of_role().filter(move |(_, node)| none_stays || !node.draining)
+    }
+
+    /// The brokers that new partitions may be given to: those with a session that are to stay; if none
+    /// is, those that are about to leave.
+    pub fn brokers(&self) -> BTreeSet<NodeId> {
+        let alive = self.sessions.values().map(|session| session.session.node);
+        let (leave, stay): (BTreeSet<_>, BTreeSet<_>) =
+            alive.partition(|node| self.is_draining(*node));
+        if stay.is_empty() { leave } else { stay }
+    }
+
+    /// The proxies that clients are to use, and the addresses that they are told, by node.
     pub fn proxies(&self) -> impl Iterator<Item = (NodeId, &HostPort)> {
-        let proxies = self.nodes.iter().filter(|(_, node)| node.is(Role::Proxy));
-        proxies.filter_map(|(id, node)| Some((*id, node.kafka.as_ref()?)))
+        self.staying(Role::Proxy).filter_map(|(id, node)| Some((id, node.kafka.as_ref()?)))
     }
 
     /// The elected controller.

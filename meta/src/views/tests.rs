@@ -88,6 +88,7 @@ async fn sessions_nodes_and_the_controller_are_seen() {
         rpc: None,
         http: None,
         zone: None,
+        draining: false,
     };
     let txn = Txn::new()
         .put(Session::key(SessionId(4)), session(1))
@@ -102,6 +103,42 @@ async fn sessions_nodes_and_the_controller_are_seen() {
     // The lease ends.
     view.wait_for(soon(), |s| s.controller().is_none().then_some(())).await.unwrap();
     view.wait_for(soon(), |s| (session_of(s) == Some(SessionId(4))).then_some(())).await.unwrap();
+    tasks.shutdown().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_drains_is_passed_over_as_long_as_somebody_stays() {
+    let (store, tasks) = (Memory::new(), Tasks::new());
+    let view = View::follow(Metadata::new(Arc::new(store.clone())), &tasks).await.unwrap();
+    let node = |draining| Node {
+        roles: vec![Role::Broker, Role::Proxy],
+        kafka: Some(HostPort { host: "a".to_owned(), port: 1 }),
+        rpc: None,
+        http: None,
+        zone: None,
+        draining,
+    };
+    let mut txn = Txn::new();
+    for id in 1..4 {
+        let session = Session { node: NodeId(id), rpc: None, zone: None };
+        txn = txn.put(Session::key(SessionId(u64::from(id))), session.encode());
+        txn = txn.put(Node::key(NodeId(id)), node(id == 2).encode());
+    }
+    store.txn(txn).await.unwrap();
+    let seen = |s: &Snapshot| {
+        let proxies: Vec<u32> = s.proxies().map(|(id, _)| id.0).collect();
+        (proxies, s.brokers().into_iter().map(|id| id.0).collect::<Vec<_>>())
+    };
+    let is = |wanted: [u32; 2]| {
+        move |s: &Snapshot| (seen(s) == (wanted.into(), wanted.into())).then_some(())
+    };
+    view.wait_for(soon(), is([1, 3])).await.expect("2 is passed over");
+    let gone = Txn::new()
+        .put(Node::key(NodeId(1)), node(true).encode())
+        .delete(Node::key(NodeId(3)))
+        .delete(Session::key(SessionId(3)));
+    store.txn(gone).await.unwrap();
+    view.wait_for(soon(), is([1, 2])).await.expect("better than nobody");
     tasks.shutdown().await.unwrap();
 }
 

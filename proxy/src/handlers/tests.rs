@@ -4,6 +4,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use weir_ids::NodeId;
+use weir_meta::{
+    model::{Node, Record},
+    store::Txn,
+    views::Snapshot,
+};
 use weir_protocol::{
     ErrorCode, ResponseBody,
     messages::{
@@ -24,9 +29,10 @@ use weir_protocol::{
 };
 use weir_segment_store::{ObjectName, testing as objects};
 
+use super::patience::PATIENCE;
 use crate::{
     settings::Settings,
-    testing::{Fixture, HERE, at, produced, put_node, topic_id},
+    testing::{Fixture, HERE, at, node, produced, put_node, topic_id},
 };
 
 const TOPICS: &[(&str, u128, u32)] =
@@ -167,6 +173,28 @@ async fn clients_are_shown_the_proxies_of_their_zone() {
     assert!(nodes.contains(&2) && nodes.contains(&3));
 }
 
+#[tokio::test]
+async fn a_proxy_that_drains_shows_the_others() {
+    let fixture = Fixture::start(&[("orders", 1, 30)]).await;
+    let store = fixture.cluster.metadata.store();
+    let soon = Instant::now() + Duration::from_secs(5);
+    let drains = Node { draining: true, ..node("127.0.0.1", None) };
+    store.txn(Txn::new().put(Node::key(HERE), drains.encode())).await.unwrap();
+    let seen = |now: &Snapshot| now.is_draining(HERE).then_some(());
+    fixture.cluster.view.wait_for(soon, seen).await.unwrap();
+    let request = || MetadataRequest { topics: None, ..MetadataRequest::default() };
+    let brokers = |response: MetadataResponse| -> Vec<i32> {
+        response.brokers.iter().map(|broker| broker.node_id).collect()
+    };
+    assert_eq!(brokers(ask!(fixture, 12, request(), Metadata)), [1], "there is no other");
+    put_node(store, NodeId(2), "proxy", None).await;
+    let seen = |now: &Snapshot| now.node(NodeId(2)).map(drop);
+    fixture.cluster.view.wait_for(soon, seen).await.unwrap();
+    let response = ask!(fixture, 12, request(), Metadata);
+    assert!(response.topics[0].partitions.iter().all(|partition| partition.leader_id == 2));
+    assert_eq!(brokers(response), [2]);
+}
+
 async fn list_offsets(
     fixture: &Fixture,
     version: i16,
@@ -211,7 +239,7 @@ async fn offsets_of_the_ends_and_of_times_are_exact() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn offset_lookups_have_errors_of_their_own() {
     let fixture = Fixture::start(TOPICS).await;
     let code = async |version, partition| {
@@ -227,7 +255,15 @@ async fn offset_lookups_have_errors_of_their_own() {
     let twice = list_offsets(&fixture, 6, 0, vec![offset_at(-1), offset_at(-2)]).await;
     assert!(twice.iter().all(|partition| partition.error_code == ErrorCode::INVALID_REQUEST));
     fixture.broker.lose(at(1, 0));
+    let began = Instant::now();
     assert_eq!(code(6, offset_at(-1)).await, ErrorCode::NOT_LEADER_OR_FOLLOWER);
+    assert!(began.elapsed() <= PATIENCE, "{:?}", began.elapsed());
+    let change = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        fixture.broker.find(at(1, 0));
+    };
+    let (code, ()) = tokio::join!(code(6, offset_at(-1)), change);
+    assert_eq!(code, ErrorCode::NONE, "it has moved");
 }
 
 #[tokio::test]

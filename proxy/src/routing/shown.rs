@@ -14,7 +14,7 @@ use crate::{
 const ZONE_MARK: &str = "weir_zone=";
 
 /// The proxies as one client may see them: never none, because the one that it talks to is there
-/// whatever the metadata says.
+/// whatever the metadata says, unless that is about to leave and others are to stay.
 pub(crate) struct Shown {
     proxies: Vec<Proxy>,
     zone: String,
@@ -32,12 +32,14 @@ impl Shown {
         let mut proxies: Vec<_> = cluster::proxies(snapshot).collect();
         // The client came in here and is sent nowhere else: this node may have other listeners.
         proxies.retain(|proxy| proxy.node != here);
-        proxies.push(Proxy {
-            node: here,
-            host: endpoint.host.as_str().into(),
-            port: endpoint.port,
-            zone: endpoint.zone.clone(),
-        });
+        if proxies.is_empty() || !snapshot.is_draining(here) {
+            proxies.push(Proxy {
+                node: here,
+                host: endpoint.host.as_str().into(),
+                port: endpoint.port,
+                zone: endpoint.zone.clone(),
+            });
+        }
         proxies.sort_by_key(|proxy| proxy.node);
         let zone = client_id.and_then(|id| zone_in(id)).unwrap_or(&endpoint.zone).to_owned();
         Self { proxies, zone, colocated: cluster::is_colocated(snapshot) }

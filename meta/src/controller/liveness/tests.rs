@@ -20,6 +20,7 @@ struct Term {
     link: Link,
     registered: Vec<SessionView>,
     unsealed: BTreeMap<SessionId, Unsealed>,
+    draining: BTreeSet<NodeId>,
 }
 
 impl Term {
@@ -31,6 +32,7 @@ impl Term {
             link: Link::new(start, SECOND * 2),
             registered: Vec::new(),
             unsealed: BTreeMap::new(),
+            draining: BTreeSet::new(),
         };
         for (id, node) in sessions {
             term.register(*id, *node);
@@ -57,7 +59,7 @@ impl Term {
     }
 
     fn round(&mut self, second: u32, reported: &[u64]) -> Vec<Suspect> {
-        self.liveness.see(self.registered.iter());
+        self.liveness.see(self.registered.iter(), self.draining.iter().copied());
         if self.liveness.needs_look(self.link) {
             self.liveness.look(self.start + SECOND * second, &self.unsealed);
         }
@@ -74,6 +76,11 @@ impl Term {
     }
 
     fn brokers(&mut self, second: u32, assigned: &[u32]) -> BTreeSet<NodeId> {
+        let Brokers { ready, awaited } = self.which(second, assigned);
+        ready.union(&awaited).copied().collect()
+    }
+
+    fn which(&mut self, second: u32, assigned: &[u32]) -> Brokers {
         self.liveness.brokers(nodes(assigned), self.start + SECOND * second)
     }
 }
@@ -200,17 +207,51 @@ fn a_new_term_finds_what_an_earlier_one_left() {
         (SessionId(4), wal(Some(NodeId(2)), false)),
         (SessionId(5), wal(Some(NodeId(3)), true)),
     ]);
-    liveness.see([view(9, 1)].iter());
+    liveness.see([view(9, 1)].iter(), std::iter::empty());
     let mut link = Link::new(start, SECOND * 2);
     assert!(liveness.needs_look(link));
     liveness.look(start, &unsealed);
     assert!(!liveness.needs_look(link));
-    assert_eq!(liveness.brokers(nodes(&[2, 3]), start), nodes(&[1, 2]), "3 is condemned");
+    let brokers = Brokers { ready: nodes(&[1]), awaited: nodes(&[2]) };
+    assert_eq!(liveness.brokers(nodes(&[2, 3]), start), brokers, "3 is condemned");
     (1..=18).for_each(|second| link.arrived(start + SECOND * second));
     assert!(liveness.needs_look(link), "before it is asked");
     let suspects = liveness.suspects(link, &BTreeSet::new());
     let asked: Vec<_> = suspects.iter().map(|s| (s.id.0, s.node, s.session.clone())).collect();
     assert_eq!(asked, [(3, None, None), (4, Some(NodeId(2)), None)]);
+}
+
+#[test]
+fn who_drains_keeps_nothing_and_is_not_waited_for() {
+    let mut term = Term::new(&[(5, 1), (6, 2)]);
+    term.draining = nodes(&[2]);
+    term.at(1);
+    assert_eq!(term.brokers(1, &[1, 2]), nodes(&[1]));
+    term.lose(6);
+    term.draining = nodes(&[]);
+    term.at(2);
+    assert_eq!(term.brokers(2, &[1, 2]), nodes(&[1]), "it has died on its way out");
+    term.unsealed.remove(&SessionId(6));
+    term.at(3);
+    assert_eq!(term.brokers(3, &[1, 2]), nodes(&[1]));
+    assert_eq!(term.liveness.next_death(term.start), None);
+    term.register(7, 2);
+    term.at(4);
+    assert_eq!(term.brokers(4, &[1]), nodes(&[1, 2]), "it is back");
+}
+
+#[test]
+fn when_all_drain_they_keep_what_they_have() {
+    let mut term = Term::new(&[(5, 1), (6, 2)]);
+    term.draining = nodes(&[1, 2]);
+    term.at(1);
+    assert_eq!(term.brokers(1, &[1, 2]), nodes(&[1, 2]));
+    // One that is not there yet can't be given anything.
+    term.register(7, 3);
+    term.lose(7);
+    term.at(2);
+    let brokers = Brokers { ready: nodes(&[1, 2]), awaited: nodes(&[3]) };
+    assert_eq!(term.which(2, &[1, 2, 3]), brokers);
 }
 
 #[derive(Clone, Debug)]

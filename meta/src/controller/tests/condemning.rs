@@ -10,7 +10,11 @@ use super::{
     },
     *,
 };
-use crate::{RegisterError, SESSION_TTL, model::Condemned, store::Revision};
+use crate::{
+    RegisterError, SESSION_TTL,
+    model::{Condemned, Role},
+    store::Revision,
+};
 
 /// Long enough for two signs of life of a controller's link.
 const A_MOMENT: Duration = Duration::from_secs(5);
@@ -120,6 +124,34 @@ async fn a_dead_broker_is_condemned_after_two_lease_times_and_not_before() {
     let refused = rig.metadata.register_session(VICTIM, &again, SESSION_TTL).await.unwrap_err();
     assert_eq!(refused, RegisterError::Condemned { session: VICTIM });
     // The next session of that node is as good as any.
+    session(&rig.store, 2, 12).await;
+    rig.until_assigned([2, 2]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_drains_is_left_at_once_and_returned_to() {
+    let rig = Rig::start().await;
+    let start = Instant::now();
+    let node = |draining| Node {
+        roles: vec![Role::Broker],
+        kafka: None,
+        rpc: None,
+        http: None,
+        zone: None,
+        draining,
+    };
+    let put = |node: Node| Txn::new().put(Node::key(NodeId(2)), node.encode());
+    rig.store.txn(put(node(true))).await.unwrap();
+    rig.until_assigned([4, 0]).await;
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    let new = rig.process.create("b", 3).await.unwrap().id;
+    let placed = rig.metadata.assignment(new).await.unwrap().unwrap();
+    assert_eq!(placed.value.nodes, [NodeId(1); 3]);
+    rig.process.delete("b").await.unwrap();
+
+    rig.lose_lease(VICTIM).await;
+    rig.metadata.seal(VICTIM, Seal { at: Slot(0), detail: None }).await.unwrap();
+    rig.store.txn(put(node(false))).await.unwrap();
     session(&rig.store, 2, 12).await;
     rig.until_assigned([2, 2]).await;
 }

@@ -28,13 +28,13 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::sleep;
+use tokio::{sync::Notify, time::sleep};
 use weir_broker::{BrokerRole, client::BrokerClient};
 use weir_coordinator::CoordinatorClient;
 use weir_ids::NodeId;
 use weir_meta::controller::Controller;
 use weir_proxy::Proxy;
-use weir_runtime::{Tasks, watch};
+use weir_runtime::watch;
 
 use crate::{
     chance::Chance,
@@ -80,8 +80,8 @@ pub(crate) struct Services {
     pub(crate) coordinator: Option<Arc<dyn CoordinatorClient>>,
     pub(crate) controller: Option<Arc<dyn Controller>>,
     pub(crate) proxy: Option<Arc<Proxy>>,
-    /// All that the process does.
-    pub(crate) tasks: Option<Tasks>,
+    /// Told when the process is to end in order.
+    pub(crate) asked_to_stop: Option<Arc<Notify>>,
 }
 
 /// A process that others can reach.

@@ -1,16 +1,15 @@
 //! A node: its roles put together as the binary does it, over the stores and the network of the
 //! simulation.
 
-mod registration;
-
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, anyhow};
 use prometheus_client::registry::Registry;
+use tokio::sync::Notify;
 use uuid::Uuid;
 use weir_broker::{
     BrokerDeps, BrokerRole, BrokerSettings,
-    client::{BrokerClient, Brokers},
+    client::Brokers,
     collector::{Collector, CollectorDeps, CollectorSettings},
 };
 use weir_coordinator::{
@@ -18,13 +17,15 @@ use weir_coordinator::{
 };
 use weir_ids::NodeId;
 use weir_meta::{
-    Metadata, ProducerIds,
+    Metadata, NodeRegistration, ProducerIds,
     controller::{BrokenLinks, Controller, LocalController, Settings as ControllerSettings},
     model::{HostPort, Node as Shown, Role, Session},
     store::Memory,
     views::View,
 };
-use weir_proxy::{BoundProxy, ListenerConfig, ProxyConfig, ProxyDeps, Settings as ProxySettings};
+use weir_proxy::{
+    BoundProxy, ListenerConfig, Proxy, ProxyConfig, ProxyDeps, Settings as ProxySettings,
+};
 use weir_runtime::{Runtime, Seeded, Tasks};
 use weir_segment_store::{
     Reader, Retry, RetrySettings, Store,
@@ -96,6 +97,14 @@ struct Life<'a> {
     broken: BrokenLinks,
 }
 
+/// What ends in an order of its own.
+struct Started {
+    registration: NodeRegistration,
+    role: Option<Arc<BrokerRole>>,
+    coordinator: Option<Coordinator>,
+    proxy: Option<Arc<Proxy>>,
+}
+
 impl Node {
     /// Where clients find its proxy.
     pub(crate) fn host_name(id: NodeId) -> String {
@@ -130,10 +139,16 @@ impl Node {
         let store = Store::new(Arc::new(objects), None).retrying(retry);
         let broken = BrokenLinks::new(view.clone());
         let links = Links::new(&self.net, process, broken.clone());
-        host.offer(|services| services.tasks = Some(tasks.clone()));
+        let asked = Arc::new(Notify::new());
+        host.offer(|services| services.asked_to_stop = Some(Arc::clone(&asked)));
         let life = Life { node: self, host, tasks, runtime, metadata, view, store, links, broken };
-        life.start().await?;
-        life.tasks.stop().requested().await;
+        let started = life.start().await?;
+        let failed = life.tasks.stop();
+        tokio::select! {
+            biased;
+            () = failed.requested() => {}
+            () = asked.notified() => started.end().await?,
+        }
         match life.tasks.shutdown().await {
             Err(error) => Err(error.into()),
             Ok(()) => Err(anyhow!("asked to stop")),
@@ -141,18 +156,47 @@ impl Node {
     }
 }
 
+impl Started {
+    /// Ends in order, as the binary does.
+    async fn end(self) -> Result<()> {
+        let told = self.registration.drain().await;
+        if let (Ok(()), Some(role)) = (told, &self.role) {
+            role.hand_over().await;
+        }
+        let proxy = async {
+            match &self.proxy {
+                Some(proxy) => proxy.shutdown().await,
+                None => Ok(()),
+            }
+        };
+        let coordinator = async {
+            if let Some(coordinator) = &self.coordinator {
+                coordinator.shutdown().await;
+            }
+        };
+        let (proxy, ()) = tokio::join!(proxy, coordinator);
+        proxy?;
+        if let Some(role) = &self.role {
+            role.shutdown().await?;
+        }
+        Ok(())
+    }
+}
+
 impl Life<'_> {
-    async fn start(&self) -> Result<()> {
+    async fn start(&self) -> Result<Started> {
         let Self { node, host, tasks, metadata, view, .. } = self;
         let Roles { broker, coordinator, controller, proxy } = node.roles;
-        let (own, journal) = match broker {
+        let (role, journal) = match broker {
             true => {
-                let (client, journal) = self.broker().await?;
-                (Some((node.id, client)), Some(journal))
+                let (role, journal) = self.broker().await?;
+                (Some(role), Some(journal))
             }
             false => (None, None),
         };
-        registration::keep(metadata.clone(), node.id, shown(node), tasks).await?;
+        let own = role.as_ref().map(|role| (node.id, role.client()));
+        let registration =
+            NodeRegistration::keep(metadata.clone(), node.id, shown(node), tasks).await?;
         let own_controller = controller.then(|| (node.id, self.controller()));
         let brokers = Arc::new(LinkedBrokers::new(self.links.clone(), view.clone(), own));
         if let Some(journal) = journal {
@@ -169,20 +213,17 @@ impl Life<'_> {
             controller.clone(),
             brokers.clone(),
         ));
-        let own_coordinator = coordinator.then(|| {
-            let reader = Arc::new(BrokerLog::new(Arc::clone(&seen), reader.clone()));
-            let settings = coordinator_settings();
-            let started = Coordinator::start(
-                self.runtime.clone(),
-                tasks,
-                settings,
-                Arc::clone(&seen),
-                reader,
-            );
-            let client: Arc<dyn CoordinatorClient> = Arc::new(started);
+        let coordinator = coordinator.then(|| {
+            let log = Arc::new(BrokerLog::new(Arc::clone(&seen), reader.clone()));
+            let (runtime, settings) = (self.runtime.clone(), coordinator_settings());
+            Coordinator::start(runtime, tasks, settings, Arc::clone(&seen), log)
+        });
+        let own_coordinator = coordinator.clone().map(|coordinator| {
+            let client: Arc<dyn CoordinatorClient> = Arc::new(coordinator);
             host.offer(|services| services.coordinator = Some(Arc::clone(&client)));
             (node.id, client)
         });
+        let mut served = None;
         if proxy {
             let linked = Arc::new(LinkedCoordinators::new(self.links.clone(), own_coordinator));
             let coordinators = RoutedCoordinators::new(view.clone(), Arc::clone(&seen), linked);
@@ -196,14 +237,14 @@ impl Life<'_> {
                 producer_ids: ProducerIds::new(metadata.clone(), tasks.clone()),
             };
             let bound = BoundProxy::unbound(proxy_config(node.id))?;
-            let served = Arc::new(bound.serve(deps, &mut Registry::default()));
-            host.offer(|services| services.proxy = Some(served));
+            let proxy = served.insert(Arc::new(bound.serve(deps, &mut Registry::default())));
+            host.offer(|services| services.proxy = Some(Arc::clone(proxy)));
         }
-        Ok(())
+        Ok(Started { registration, role, coordinator, proxy: served })
     }
 
     /// Starts the broker, which opens its partitions in the background.
-    async fn broker(&self) -> Result<(Arc<dyn BrokerClient>, Arc<dyn Journal>)> {
+    async fn broker(&self) -> Result<(Arc<BrokerRole>, Arc<dyn Journal>)> {
         let Self { node, host, tasks, runtime, metadata, view, store, .. } = self;
         let settings = ObjectJournalSettings::default();
         let journal = ObjectJournal::new(store.clone(), CLUSTER, runtime.clone(), settings);
@@ -223,12 +264,11 @@ impl Life<'_> {
             BrokerSettings { buffer_bytes: BUFFER_BYTES, slot_bytes, shards: 2, sole: false };
         let role = BrokerRole::start(deps, settings, view.clone(), tasks).await;
         let role = role.context("the broker")?;
-        let client = role.client();
         host.offer(|services| {
-            services.broker = Some(Arc::clone(&client));
-            services.role = Some(role);
+            services.broker = Some(role.client());
+            services.role = Some(Arc::clone(&role));
         });
-        Ok((client, journal))
+        Ok((role, journal))
     }
 
     fn collector(&self, journal: Arc<dyn Journal>, brokers: Arc<dyn Brokers>) {
@@ -274,6 +314,7 @@ fn shown(node: &Node) -> Shown {
         rpc: Some(host),
         http: None,
         zone: None,
+        draining: false,
     }
 }
 

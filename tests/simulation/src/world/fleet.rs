@@ -8,7 +8,6 @@ use std::{
 
 use tokio::time::sleep;
 use weir_ids::NodeId;
-use weir_runtime::Tasks;
 
 use crate::{
     net::{Host, Net},
@@ -139,8 +138,7 @@ impl Fleet {
         let Some(host) = host.filter(|host| host.process.condition() == Condition::Running) else {
             return false;
         };
-        let tasks = host.services().tasks;
-        tasks.inspect(Tasks::request_stop).is_some()
+        host.services().asked_to_stop.inspect(|asked| asked.notify_one()).is_some()
     }
 
     /// Pauses a node's process; gives it if it ran.
