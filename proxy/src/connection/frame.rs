@@ -59,6 +59,19 @@ impl FrameMemory {
         Self { first_parts: ByteBudget::new(half), rest: ByteBudget::new(half) }
     }
 
+    /// Whether a frame waits for memory.
+    pub(crate) fn is_contended(&self) -> bool {
+        self.first_parts.is_contended() || self.rest.is_contended()
+    }
+
+    /// Takes all of it.
+    #[cfg(test)]
+    pub(crate) async fn take_all(&self) -> FrameReservation {
+        let (_first_part, _rest) =
+            (self.first_parts.reserve(usize::MAX).await, self.rest.reserve(usize::MAX).await);
+        FrameReservation { _first_part, _rest }
+    }
+
     #[cfg(test)]
     pub(crate) fn free_bytes(&self) -> usize {
         self.first_parts.free_bytes() + self.rest.free_bytes()

@@ -83,6 +83,11 @@ impl Shared {
             settings,
         }
     }
+
+    /// Whether somebody waits for memory that a client may hold who takes no answers.
+    fn is_contended(&self) -> bool {
+        self.response_memory.is_contended() || self.frame_memory.is_contended()
+    }
 }
 
 /// Why a connection ended.
@@ -117,12 +122,12 @@ pub(crate) async fn serve<S: Service>(
     shared: &Shared,
     stop: Stop,
 ) -> End {
-    let Shared { settings, frame_memory, response_memory, metrics } = shared;
+    let Shared { settings, frame_memory, metrics, .. } = shared;
     let conversation = Arc::default();
     let unanswered = AtomicUsize::new(0);
     let queue = Queue::new(settings.pipeline_requests_max);
     let mut frames = FrameReader::new(read, frame_memory, settings, &unanswered);
-    let mut writer = AnswerWriter::new(write, settings, response_memory, metrics, &unanswered);
+    let mut writer = AnswerWriter::new(write, shared, &unanswered);
 
     let reading = async {
         let mut stopping = pin!(stop.requested());

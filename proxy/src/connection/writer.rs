@@ -2,8 +2,8 @@
 //!
 //! Answers that are ready together go out together, with one vectored write for all their pieces:
 //! records are shared with the tail or the block cache and never gathered into a buffer. A client
-//! that does not take its answers holds response memory; when others wait for that memory, it is
-//! given less time.
+//! that does not take its answers holds memory, that of the answers and that of the requests behind
+//! them; when others wait for such memory, it is given less time.
 
 use std::{
     collections::VecDeque,
@@ -21,11 +21,7 @@ use super::{
     queue::Queue,
     reply::{Reply, Response},
 };
-use crate::{
-    budget::{ByteBudget, Reservation},
-    metrics::Metrics,
-    settings::Settings,
-};
+use crate::{budget::Reservation, connection::Shared};
 
 /// Small answers are gathered up to this size before they are written.
 const GATHERED_BYTES: usize = 64 * 1024;
@@ -49,24 +45,16 @@ pub(crate) enum Error {
 /// The writing half of a connection.
 pub(super) struct AnswerWriter<'a, W> {
     io: W,
-    settings: &'a Settings,
-    memory: &'a ByteBudget,
-    metrics: &'a Metrics,
+    shared: &'a Shared,
     unanswered: &'a AtomicUsize,
     timer: Deadline,
     out: Outgoing,
 }
 
 impl<'a, W: AsyncWrite + Unpin> AnswerWriter<'a, W> {
-    pub(super) fn new(
-        io: W,
-        settings: &'a Settings,
-        memory: &'a ByteBudget,
-        metrics: &'a Metrics,
-        unanswered: &'a AtomicUsize,
-    ) -> Self {
-        let timer = Deadline::new(Instant::now() + settings.connection_idle);
-        Self { io, settings, memory, metrics, unanswered, timer, out: Outgoing::default() }
+    pub(super) fn new(io: W, shared: &'a Shared, unanswered: &'a AtomicUsize) -> Self {
+        let timer = Deadline::new(Instant::now() + shared.settings.connection_idle);
+        Self { io, shared, unanswered, timer, out: Outgoing::default() }
     }
 
     /// Writes what the requests in `queue` come to, one after the other, until the queue ends.
@@ -117,22 +105,23 @@ impl<'a, W: AsyncWrite + Unpin> AnswerWriter<'a, W> {
     }
 
     async fn flush(&mut self) -> Result<(), Error> {
+        let settings = &self.shared.settings;
         // Since when nothing is taken.
         let mut stalled = None;
         while self.out.bytes > 0 {
             let due = || {
                 let now = Instant::now();
                 stalled.get_or_insert(now);
-                now + self.settings.write_stall
+                now + settings.write_stall
             };
             match self.timer.race(due, self.out.write_some(&mut self.io)).await {
                 Some(written) => {
-                    self.metrics.bytes_out.inc_by(written? as u64);
+                    self.shared.metrics.bytes_out.inc_by(written? as u64);
                     stalled = None;
                 }
-                None if self.memory.is_contended() => return Err(Error::Stalled(self.out.bytes)),
+                None if self.shared.is_contended() => return Err(Error::Stalled(self.out.bytes)),
                 None if stalled
-                    .is_some_and(|since| since.elapsed() >= self.settings.connection_idle) =>
+                    .is_some_and(|since| since.elapsed() >= settings.connection_idle) =>
                 {
                     return Err(Error::Stalled(self.out.bytes));
                 }
@@ -207,32 +196,29 @@ impl Outgoing {
 mod tests {
     use std::time::Duration;
 
-    use futures::{FutureExt, future::ready};
+    use futures::{
+        FutureExt,
+        future::{BoxFuture, ready},
+    };
     use tokio::io::{AsyncReadExt, duplex};
     use weir_protocol::codec::Parts;
 
     use super::*;
-    use crate::connection::reply::PendingReply;
+    use crate::{connection::reply::PendingReply, settings::Settings};
 
     struct Fixture {
-        settings: Settings,
-        memory: ByteBudget,
-        metrics: Metrics,
+        shared: Shared,
         unanswered: AtomicUsize,
     }
 
     impl Fixture {
         fn new() -> Self {
-            Self {
-                settings: Settings::default(),
-                memory: ByteBudget::new(1 << 20),
-                metrics: Metrics::default(),
-                unanswered: AtomicUsize::new(1000),
-            }
+            let shared = Shared::new(Settings::default());
+            Self { shared, unanswered: AtomicUsize::new(1000) }
         }
 
         fn writer<W: AsyncWrite + Unpin>(&self, io: W) -> AnswerWriter<'_, W> {
-            AnswerWriter::new(io, &self.settings, &self.memory, &self.metrics, &self.unanswered)
+            AnswerWriter::new(io, &self.shared, &self.unanswered)
         }
     }
 
@@ -282,7 +268,7 @@ mod tests {
         let (mut client, server) = duplex(777);
         let queue = Queue::new(1);
         let pieces: Vec<Bytes> = (0..2000_u32).map(|i| Bytes::from(vec![i as u8; 37])).collect();
-        let memory = fixture.memory.try_reserve(2000 * 37).unwrap();
+        let memory = fixture.shared.response_memory.try_reserve(2000 * 37).unwrap();
         let sent = pieces.concat();
         let response = Response { parts: parts(pieces), memory };
         queue.push(ready(Reply::Send(response)).boxed()).await;
@@ -292,8 +278,9 @@ mod tests {
         let (written, _) = tokio::join!(writer.run(&queue), client.read_exact(&mut read));
         written.unwrap();
         assert_eq!(read, sent);
-        assert_eq!(fixture.memory.free_bytes(), 1 << 20);
-        assert_eq!(fixture.metrics.bytes_out.get(), sent.len() as u64);
+        let Shared { response_memory, metrics, .. } = &fixture.shared;
+        assert_eq!(response_memory.free_bytes(), response_memory.total_bytes());
+        assert_eq!(metrics.bytes_out.get(), sent.len() as u64);
     }
 
     #[tokio::test]
@@ -315,21 +302,24 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_takes_nothing_has_less_time_when_memory_is_short() {
-        for (contended, seconds) in [(true, 30), (false, 600)] {
+        for (short, seconds) in [("answers", 30), ("requests", 30), ("nothing", 600)] {
             let fixture = Fixture::new();
+            let Shared { response_memory, frame_memory, .. } = &fixture.shared;
             let (_client, server) = duplex(16);
             let queue = Queue::new(1);
             queue.push(answer(&[7; 100])).await;
-            let all = fixture.memory.reserve(usize::MAX).await;
-            let mut waiting = Box::pin(fixture.memory.reserve(1));
-            if contended {
-                assert!(waiting.as_mut().now_or_never().is_none());
-            }
+            let all = (response_memory.reserve(usize::MAX).await, frame_memory.take_all().await);
+            let mut waiting: BoxFuture<'_, ()> = match short {
+                "answers" => response_memory.reserve(1).map(drop).boxed(),
+                "requests" => frame_memory.take_all().map(drop).boxed(),
+                _ => std::future::pending().boxed(),
+            };
+            assert!(waiting.as_mut().now_or_never().is_none());
             let began = Instant::now();
             let mut writer = fixture.writer(server);
             let error = writer.run(&queue).await.unwrap_err();
             assert!(matches!(error, Error::Stalled(84)), "{error}");
-            assert_eq!(began.elapsed(), Duration::from_secs(seconds));
+            assert_eq!(began.elapsed(), Duration::from_secs(seconds), "{short}");
             drop(all);
         }
     }

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
+use tokio::time::Instant;
 use weir_broker::client::{Isolation, Offsets, ReadError, TimestampMatch};
 use weir_ids::{LeaderEpoch, Offset, Timestamp, TopicPartition};
 use weir_meta::views::Snapshot;
@@ -24,7 +25,7 @@ use weir_protocol::{
 };
 use weir_runtime::blocking;
 
-use super::{Answer, Call, Handlers, codes, owners};
+use super::{Answer, Call, Handlers, codes, owners, patience::PATIENCE};
 use crate::cluster;
 
 /// How many partitions of a request are looked up at the same time.
@@ -91,7 +92,8 @@ pub(super) async fn handle(
     let lookups = plan(&request.topics, call.version, &handlers.view.now());
     let targets = lookups.iter().filter_map(|lookup| lookup.target.ok());
     let targets: Vec<_> = targets.map(|(partition, _)| partition).collect();
-    let mut told = owners::offsets(handlers, &targets).await.into_iter();
+    let deadline = Instant::now() + PATIENCE;
+    let mut told = owners::offsets_by(handlers, &targets, deadline).await.into_iter();
     let located = lookups.into_iter().map(|Lookup { asked, target }| {
         let target = target.map(|target| (target, told.next()));
         async move {

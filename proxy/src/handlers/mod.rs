@@ -21,6 +21,7 @@ mod list_offsets;
 mod metadata;
 mod operations;
 mod owners;
+mod patience;
 mod produce;
 mod sasl;
 
@@ -199,7 +200,7 @@ impl Handlers {
 
     /// Memory for what a frame of `len` bytes may decode to.
     async fn decoding(&self, len: usize) -> Reservation {
-        if len <= SMALL_REQUEST_BYTES {
+        if is_small(len) {
             return Reservation::none();
         }
         let most = len * DECODED_BYTES_PER_FRAME_BYTE + DECODED_BYTES_FLOOR;
@@ -253,9 +254,9 @@ impl Handlers {
         async move {
             let back = Return::to(&request);
             let len = frame.bytes.len();
-            let mut decoded = match len {
-                0..=SMALL_REQUEST_BYTES => Reservation::none(),
-                _ => Box::pin(self.decoding(len)).await,
+            let mut decoded = match is_small(len) {
+                true => Reservation::none(),
+                false => Box::pin(self.decoding(len)).await,
             };
             let body = match request.into_body() {
                 Ok(body) => body,
@@ -354,6 +355,11 @@ impl Return {
             body.encode(e, self.version)
         })
     }
+}
+
+/// Whether a frame of `len` bytes is decoded without asking for memory.
+fn is_small(len: usize) -> bool {
+    len <= SMALL_REQUEST_BYTES
 }
 
 fn close(error: impl std::fmt::Display) -> PendingReply {

@@ -3,13 +3,38 @@
 use std::collections::BTreeMap;
 
 use futures::future::join_all;
+use tokio::time::{Instant, sleep_until};
 use weir_broker::client::{Offsets, ReadError};
 use weir_ids::{NodeId, TopicPartition};
 
-use super::Handlers;
+use super::{Handlers, patience::Pauses};
 
 /// How many partitions an owner is asked about at once.
 const ASKED_AT_ONCE: usize = 1000;
+
+/// The offsets of partitions as their owners know them, in the order of `partitions`. Owners that are
+/// not found at once are looked for until `deadline`.
+pub(super) async fn offsets_by(
+    handlers: &Handlers,
+    partitions: &[TopicPartition],
+    deadline: Instant,
+) -> Vec<Result<Offsets, ReadError>> {
+    let mut told = offsets(handlers, partitions).await;
+    let mut pauses = Pauses::new();
+    loop {
+        let moving = |place: &usize| matches!(told[*place], Err(ReadError::NotOwner(_)));
+        let moving: Vec<usize> = (0..told.len()).filter(moving).collect();
+        let next = Instant::now() + pauses.next();
+        if moving.is_empty() || next > deadline || handlers.stop.is_requested() {
+            return told;
+        }
+        sleep_until(next).await;
+        let again: Vec<_> = moving.iter().map(|place| partitions[*place]).collect();
+        for (place, offsets) in moving.into_iter().zip(offsets(handlers, &again).await) {
+            told[place] = offsets;
+        }
+    }
+}
 
 /// The offsets of partitions as their owners know them, in the order of `partitions`. Takes note of
 /// the epochs.

@@ -71,10 +71,7 @@ pub(super) fn response(
 
 /// Whether the client went to the wrong place or believes in the wrong epoch.
 fn is_astray(found: &Found) -> bool {
-    matches!(
-        found,
-        Found::Failed(ErrorCode::NOT_LEADER_OR_FOLLOWER | ErrorCode::FENCED_LEADER_EPOCH)
-    )
+    matches!(found.error_code(), ErrorCode::NOT_LEADER_OR_FOLLOWER | ErrorCode::FENCED_LEADER_EPOCH)
 }
 
 fn leader(
@@ -91,10 +88,7 @@ fn leader(
 }
 
 fn data(partition: &mut Partition, isolation: Isolation) -> PartitionData {
-    let error_code = match partition.found {
-        Found::Failed(code) => code,
-        _ => ErrorCode::NONE,
-    };
+    let error_code = partition.found.error_code();
     let offsets = partition.found.offsets();
     let committed = isolation == Isolation::ReadCommitted;
     PartitionData {

@@ -25,7 +25,10 @@ use self::{
     session::{Resting, Session},
     wait::Waiting,
 };
-use super::{Answer, Call, Handlers};
+use super::{
+    Answer, Call, Handlers,
+    patience::{PATIENCE, Pauses},
+};
 
 /// Thousands of these wait: what is not needed for that is in boxes of its own. A block keeps what it
 /// captures once, a function would twice.
@@ -128,17 +131,40 @@ async fn run(
     deadline: Instant,
 ) -> (Plan, Round, Option<Waiting>) {
     let mut round = round::run(handlers, &mut plan, deadline).await;
+    let mut search = Search::default();
     while !(is_enough(&plan, &round, deadline) || handlers.stop.is_requested()) {
+        let Some(until) = search.until(&plan, deadline) else { break };
         drop(std::mem::replace(&mut round, Round::nothing()));
         let mut waiting = Waiting::on(handlers, &mut plan);
-        if !waiting.hears(handlers, deadline).await {
+        if !waiting.hears(handlers, until).await {
             return (plan, round, Some(waiting));
         }
         drop(waiting);
+        if plan.is_moving() {
+            plan.route(&handlers.view.now());
+        }
         plan.forget();
         round = round::run(handlers, &mut plan, deadline).await;
     }
     (plan, round, None)
+}
+
+/// The search for owners of partitions that move.
+#[derive(Default)]
+struct Search(Option<(Instant, Pauses)>);
+
+impl Search {
+    /// Until when to wait for news of `plan`; `None` when an owner has been looked for long enough.
+    fn until(&mut self, plan: &Plan, deadline: Instant) -> Option<Instant> {
+        if !plan.is_moving() {
+            self.0 = None;
+            return Some(deadline);
+        }
+        let now = Instant::now();
+        let (give_up, pauses) = self.0.get_or_insert_with(|| (now + PATIENCE, Pauses::new()));
+        let next = now + pauses.next();
+        (next <= *give_up).then_some(next.min(deadline))
+    }
 }
 
 fn is_enough(plan: &Plan, round: &Round, deadline: Instant) -> bool {

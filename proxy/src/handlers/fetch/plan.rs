@@ -86,6 +86,8 @@ pub(super) enum Found {
     Records(Offsets, Records),
     /// It can't be read.
     Failed(ErrorCode),
+    /// It can't be read now: it moves, or its owner knows less than the client. That passes.
+    Moving(ErrorCode),
 }
 
 impl Found {
@@ -99,7 +101,14 @@ impl Found {
     pub(super) fn offsets(&self) -> Option<Offsets> {
         match self {
             Found::Empty(offsets) | Found::Records(offsets, _) => Some(*offsets),
-            Found::Unread | Found::Failed(_) => None,
+            Found::Unread | Found::Failed(_) | Found::Moving(_) => None,
+        }
+    }
+
+    pub(super) fn error_code(&self) -> ErrorCode {
+        match self {
+            Found::Failed(code) | Found::Moving(code) => *code,
+            _ => ErrorCode::NONE,
         }
     }
 
@@ -170,10 +179,7 @@ impl Plan {
             plan.partitions.extend(asked.into_iter().map(find));
             plan.topics.push((key, plan.partitions.len()));
         }
-        let owners = plan.partitions.iter().enumerate();
-        plan.owned
-            .extend(owners.filter_map(|(place, it)| Some((it.target.as_ref()?.owner, place))));
-        plan.owned.sort_unstable();
+        plan.route(snapshot);
         plan
     }
 
@@ -186,6 +192,27 @@ impl Plan {
     pub(super) fn is_settled(&self) -> bool {
         let failed = |partition: &Partition| matches!(partition.found, Found::Failed(_));
         self.partitions.is_empty() || self.partitions.iter().any(failed)
+    }
+
+    /// Whether a partition is not where it was looked for.
+    pub(super) fn is_moving(&self) -> bool {
+        self.partitions.iter().any(|partition| matches!(partition.found, Found::Moving(_)))
+    }
+
+    /// Looks for the owners of all partitions again.
+    pub(super) fn route(&mut self, snapshot: &Snapshot) {
+        for partition in &mut self.partitions {
+            if let Some(target) = &mut partition.target
+                && let Some(owner) = snapshot.assigned(target.partition)
+            {
+                target.owner = owner;
+            }
+        }
+        self.owned.clear();
+        let owners = self.partitions.iter().enumerate();
+        self.owned
+            .extend(owners.filter_map(|(place, it)| Some((it.target.as_ref()?.owner, place))));
+        self.owned.sort_unstable();
     }
 
     /// Forgets what was found, so that it is read again.

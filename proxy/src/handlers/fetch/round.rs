@@ -260,7 +260,11 @@ fn fail(handlers: &Handlers, plan: &mut Plan, place: usize, target: &Target, err
     if let ReadError::Storage(reason) = error {
         tracing::warn!(partition = %target.partition, reason, "a fetch met a storage error");
     }
-    plan.partitions[place].found = Found::Failed(codes::of_read(error));
+    let code = codes::of_read(error);
+    plan.partitions[place].found = match error {
+        ReadError::NotOwner(_) | ReadError::UnknownEpoch { .. } => Found::Moving(code),
+        _ => Found::Failed(code),
+    };
 }
 
 /// Asks the owners.

@@ -301,13 +301,72 @@ async fn a_new_owner_or_epoch_ends_the_wait() {
     let (answer, ()) = tokio::join!(fixture.fetch(believing), change);
     assert_eq!(answer[0].error_code, ErrorCode::FENCED_LEADER_EPOCH);
     assert_eq!(answer[0].current_leader.leader_epoch, 4, "the one to believe in");
-    let change = async {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        fixture.broker.lose(at(1, 0));
-    };
-    let (answer, ()) = tokio::join!(fixture.fetch(waiting(&[(0, 0)], 60_000)), change);
+    assert_eq!(began.elapsed(), Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_moves_is_read_at_its_new_owner() {
+    let fixture = Fixture::start(TOPICS).await;
+    fixture.write(0, 1);
+    fixture.broker.lose(at(1, 0));
+    let began = Instant::now();
+    let answer = fixture.fetch(waiting(&[(0, 0)], 500)).await;
     assert_eq!(answer[0].error_code, ErrorCode::NOT_LEADER_OR_FOLLOWER);
-    assert_eq!(began.elapsed(), Duration::from_secs(2));
+    assert!(began.elapsed() >= Duration::from_millis(450), "{:?}", began.elapsed());
+    // Once while it is looked for, and once while it is waited at.
+    for moving in [true, false] {
+        let before = fixture.broker.log(at(1, 0)).len();
+        let next = before as i64;
+        let change = async {
+            if !moving {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                fixture.broker.lose(at(1, 0));
+            }
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            fixture.broker.find(at(1, 0));
+            fixture.write(0, 1);
+        };
+        let (answer, ()) = tokio::join!(fixture.fetch(waiting(&[(0, next)], 60_000)), change);
+        assert_eq!(answer[0].error_code, ErrorCode::NONE);
+        assert_eq!(records(&answer[0]), fixture.broker.log(at(1, 0))[before].1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_owner_is_looked_for_within_limits() {
+    let fixture = Fixture::start(TOPICS).await;
+    fixture.broker.lose(at(1, 0));
+    let began = Instant::now();
+    let answer = fixture.fetch(waiting(&[(0, 0), (1, 0)], 60_000)).await;
+    assert_eq!(answer[0].error_code, ErrorCode::NOT_LEADER_OR_FOLLOWER);
+    assert_eq!(answer[1].error_code, ErrorCode::NONE);
+    let reads = fixture.broker.reads.load(Ordering::Relaxed);
+    assert!(began.elapsed() <= PATIENCE && reads < 70, "{:?}, {reads} reads", began.elapsed());
+    // What another partition has does not wait for it.
+    let began = Instant::now();
+    fixture.write(1, 1);
+    let answer = fixture.fetch(waiting(&[(0, 0), (1, 0)], 60_000)).await;
+    assert_eq!(answer[1].records.as_ref().unwrap().len(), record().len());
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_knows_more_than_the_owner_waits_for_it() {
+    let fixture = Fixture::start(TOPICS).await;
+    let believing = |max_wait_ms| {
+        let mut request = waiting(&[(0, 0)], max_wait_ms);
+        request.topics[0].partitions[0].current_leader_epoch = 4;
+        request
+    };
+    let answer = fixture.fetch(believing(500)).await;
+    assert_eq!(answer[0].error_code, ErrorCode::UNKNOWN_LEADER_EPOCH);
+    let change = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        fixture.broker.next_epoch(at(1, 0));
+        fixture.write(0, 1);
+    };
+    let (answer, ()) = tokio::join!(fixture.fetch(believing(60_000)), change);
+    assert_eq!((answer[0].error_code, answer[0].high_watermark), (ErrorCode::NONE, 1));
 }
 
 #[tokio::test(start_paused = true)]

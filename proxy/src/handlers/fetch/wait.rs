@@ -33,7 +33,7 @@ impl Waiting {
         let missing = plan.terms.min_bytes - plan.bytes();
         let mut wait = Wait::for_bytes(missing as u64);
         let isolation = plan.terms.isolation;
-        let mut complete = plan.bytes() == 0;
+        let mut complete = plan.bytes() == 0 && !plan.is_moving();
         let (by_owner, partitions) = plan.by_owner();
         for (owner, places) in by_owner {
             let Some(tail) = handlers.tail(owner) else {

@@ -25,7 +25,7 @@ use self::{
     lanes::{Ticket, Told},
     plan::{Partition, Plan},
 };
-use super::{Call, Handlers, codes};
+use super::{Call, Handlers, codes, patience::PATIENCE};
 
 /// The least time that an append is waited for. Durability takes a moment that a Kafka without
 /// replicas does not need, and who asks with a timeout of 0 would never be told of a success.
@@ -80,7 +80,7 @@ impl Appending {
         let Self { call, acks, deadline, plan, tickets } = self;
         let lanes = &call.conversation.appends;
         let mut results: Vec<_> = plan.partitions.iter().map(|_| None).collect();
-        let give_up = deadline.min(call.arrived + resend::PATIENCE);
+        let give_up = deadline.min(call.arrived + PATIENCE);
         let in_time = timeout_at(deadline, async {
             let again = FuturesUnordered::new();
             for (place, ticket) in &tickets {

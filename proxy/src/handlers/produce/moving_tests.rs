@@ -108,7 +108,7 @@ async fn an_owner_is_looked_for_as_long_as_the_request_may_take_and_no_longer() 
     let fixture = Fixture::start(TOPICS).await;
     let client = Client::default();
     fixture.broker.lose(at(1, 0));
-    for (timeout_ms, expected) in [(30_000, resend::PATIENCE), (2_000, Duration::from_secs(2))] {
+    for (timeout_ms, expected) in [(30_000, PATIENCE), (2_000, Duration::from_secs(2))] {
         let began = Instant::now();
         let appending = client.send_for(&fixture, record(), timeout_ms).await;
         assert_eq!(answer(&fixture, appending).await, LOST);

@@ -2,7 +2,7 @@
 //!
 //! A client need not notice that a partition moves: what its old owner did not take goes to the new one
 //! as soon as the view shows it, or the same is tried again a little later. That goes on for as long as the
-//! request may take, and no longer than [`PATIENCE`].
+//! request may take, and no longer than [`PATIENCE`](crate::handlers::patience::PATIENCE).
 
 use std::time::Duration;
 
@@ -11,13 +11,7 @@ use weir_broker::client::{Append, AppendError, Appended};
 use weir_ids::{NodeId, TopicPartition};
 
 use super::lanes::{Attempt, Lanes, Ticket, Told};
-use crate::handlers::Handlers;
-
-/// How long an owner is looked for.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
-/// How soon the same owner is tried again, at first and at last.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+use crate::handlers::{Handlers, patience::Pauses};
 
 /// Hands appends to `owner`. If this is dropped before it is done, nobody has them.
 pub(super) async fn hand(
@@ -80,7 +74,7 @@ pub(super) async fn outcome(
     give_up: Instant,
 ) -> Option<Result<Appended, AppendError>> {
     let partition = ticket.partition;
-    let mut pause = FIRST_PAUSE;
+    let mut pauses = Pauses::new();
     loop {
         let attempt = match told(handlers, lanes, ticket).await {
             Told::Finally(result) => return Some(result),
@@ -88,14 +82,13 @@ pub(super) async fn outcome(
         };
         let again = timeout_at(give_up, async {
             lanes.settle(partition).await;
-            change(handlers, partition, attempt, pause).await;
+            change(handlers, partition, attempt, pauses.next()).await;
             send(handlers, lanes, partition).await;
         });
         if again.await.is_err() {
             let unclear = lanes.give_up(ticket);
             return (!unclear).then_some(Err(AppendError::NotOwner(partition)));
         }
-        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
