@@ -8,6 +8,7 @@ pub mod bench;
 pub mod burst;
 pub mod chance;
 pub mod clients;
+pub mod cluster;
 pub mod damage;
 pub mod disk_full;
 pub mod durability;

@@ -5,7 +5,7 @@
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -16,7 +16,7 @@ use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer}
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::{ClientConfig, ClientContext};
 use weir_history::{Delivery, Place, Seen, Value};
-use weir_test_support::wait::{self, Deadline};
+use weir_test_support::wait::{self, Deadline, Stopwatch};
 
 /// How long librdkafka goes on sending a record: through any restart.
 const KEEP_SENDING: &str = "180000";
@@ -52,10 +52,52 @@ impl WriterSettings {
     }
 }
 
+/// A record that was acknowledged. Times are since its writer began.
+#[derive(Clone, Copy, Debug)]
+pub struct Acked {
+    /// Which, and where it is.
+    pub seen: Seen,
+    /// When librdkafka got it.
+    pub handed_over: Duration,
+    /// When librdkafka said so.
+    pub acknowledged: Duration,
+}
+
+/// What has been acknowledged to a writer up to now, and when. Clones show the same.
+#[derive(Clone)]
+pub struct Timeline(Arc<Reports>);
+
+impl Timeline {
+    /// The time since the writer began.
+    pub fn now(&self) -> Duration {
+        self.0.began.elapsed()
+    }
+
+    /// How many records were acknowledged by `time`, about.
+    pub fn len_at(&self, time: Duration) -> usize {
+        self.0.acknowledged().partition_point(|acked| acked.acknowledged < time)
+    }
+
+    /// What was acknowledged after the first `seen` records, which are counted on.
+    pub fn from(&self, seen: &mut usize) -> Vec<Acked> {
+        let more = self.0.acknowledged()[*seen..].to_vec();
+        *seen += more.len();
+        more
+    }
+
+    /// How long each record took that was acknowledged between two times.
+    pub fn took(&self, since: Duration, until: Duration) -> Vec<Duration> {
+        let (from, to) = (self.len_at(since), self.len_at(until));
+        let acked = self.0.acknowledged();
+        acked[from..to].iter().map(|it| it.acknowledged - it.handed_over).collect()
+    }
+}
+
 /// What librdkafka reported of a writer's records.
-#[derive(Default)]
 struct Reports {
-    acknowledged: Mutex<Vec<Seen>>,
+    began: Stopwatch,
+    /// In the order of their acknowledgement.
+    acknowledged: Mutex<Vec<Acked>>,
     /// Records that it gave up, with the last reason.
     refused: Mutex<(u64, Option<KafkaError>)>,
     /// Records reported either way.
@@ -63,7 +105,29 @@ struct Reports {
     fatal: AtomicBool,
 }
 
-#[derive(Clone, Default)]
+impl Reports {
+    fn new() -> Self {
+        Self {
+            began: Stopwatch::start(),
+            acknowledged: Mutex::default(),
+            refused: Mutex::default(),
+            reported: AtomicU64::new(0),
+            fatal: AtomicBool::new(false),
+        }
+    }
+
+    fn acknowledged(&self) -> MutexGuard<'_, Vec<Acked>> {
+        self.acknowledged.lock().expect("nobody panics with the lock")
+    }
+}
+
+/// What librdkafka keeps with a record until it reports on it.
+struct HandedOver {
+    value: Value,
+    at: Duration,
+}
+
+#[derive(Clone)]
 struct Noting(Arc<Reports>);
 
 impl ClientContext for Noting {
@@ -79,14 +143,16 @@ impl ClientContext for Noting {
 }
 
 impl ProducerContext for Noting {
-    type DeliveryOpaque = Box<Value>;
+    type DeliveryOpaque = Box<HandedOver>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, value: Box<Value>) {
+    fn delivery(&self, result: &DeliveryResult<'_>, record: Box<HandedOver>) {
         match result {
             Ok(message) => {
                 let place = Place { partition: message.partition(), offset: message.offset() };
-                let seen = Seen { place, value: *value };
-                self.0.acknowledged.lock().expect("nobody panics with the lock").push(seen);
+                let HandedOver { value, at: handed_over } = *record;
+                let mut all = self.0.acknowledged();
+                let (seen, acknowledged) = (Seen { place, value }, self.0.began.elapsed());
+                all.push(Acked { seen, handed_over, acknowledged });
             }
             Err((error, _)) => {
                 let mut refused = self.0.refused.lock().expect("nobody panics with the lock");
@@ -120,7 +186,7 @@ impl Writer {
         partitions: i32,
         settings: WriterSettings,
     ) -> Result<Self> {
-        let context = Noting::default();
+        let context = Noting(Arc::new(Reports::new()));
         let reports = Arc::clone(&context.0);
         let mut config = client(bootstrap);
         config
@@ -157,7 +223,8 @@ impl Writer {
         self.payload.resize(self.settings.value_bytes.max(self.payload.len()), FILLER);
         let partition = i32::try_from(self.sent % u64::try_from(self.partitions)?)?;
         let key = value.number.to_string();
-        let record = BaseRecord::with_opaque_to(&self.topic, Box::new(value))
+        let handed_over = Box::new(HandedOver { value, at: self.reports.began.elapsed() });
+        let record = BaseRecord::with_opaque_to(&self.topic, handed_over)
             .partition(partition)
             .key(&key)
             .payload(&self.payload);
@@ -178,7 +245,12 @@ impl Writer {
 
     /// Values acknowledged.
     pub fn acknowledged(&self) -> usize {
-        self.reports.acknowledged.lock().expect("nobody panics with the lock").len()
+        self.reports.acknowledged().len()
+    }
+
+    /// What has been acknowledged when.
+    pub fn timeline(&self) -> Timeline {
+        Timeline(Arc::clone(&self.reports))
     }
 
     /// Waits until every value is acknowledged.
@@ -198,6 +270,12 @@ impl Writer {
 
     /// What the history must know of this writer, with what it was told.
     pub fn into_history(self) -> (weir_history::Writer, Vec<Seen>) {
+        let (writer, acknowledged) = self.into_timed_history();
+        (writer, acknowledged.into_iter().map(|acked| acked.seen).collect())
+    }
+
+    /// The same with times.
+    pub fn into_timed_history(self) -> (weir_history::Writer, Vec<Acked>) {
         // librdkafka sends again by itself.
         let delivery = match self.settings.idempotent {
             true => Delivery::ExactlyOnce,
@@ -205,9 +283,7 @@ impl Writer {
         };
         let sent = u32::try_from(self.sent).expect("each value was numbered");
         let writer = weir_history::Writer { delivery, sent };
-        let mut acknowledged =
-            self.reports.acknowledged.lock().expect("nobody panics with the lock");
-        (writer, std::mem::take(&mut *acknowledged))
+        (writer, std::mem::take(&mut *self.reports.acknowledged()))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The long acceptance runs by name, with figures on standard output.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -7,6 +8,8 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use weir_acceptance::bench::Bench;
 use weir_acceptance::burst::Burst;
+use weir_acceptance::cluster::failover::{Failover, How};
+use weir_acceptance::cluster::rolling::Rolling;
 use weir_acceptance::durability::Kill9;
 use weir_acceptance::group::Group;
 use weir_acceptance::matrix::Matrix;
@@ -113,6 +116,37 @@ enum Run {
         #[arg(long, default_value_t = 5 * 1024)]
         mib: u64,
     },
+    /// Brokers of a cluster die or stand still under load: how long until all partitions acknowledge again
+    Failover {
+        /// How many partitions
+        #[arg(long, default_value_t = 1_000)]
+        partitions: i32,
+        /// How many brokers at once
+        #[arg(long, default_value_t = 1)]
+        victims: usize,
+        /// They stand still, and go on later, instead of being killed
+        #[arg(long)]
+        pause: bool,
+        /// How often
+        #[arg(long, default_value_t = 20)]
+        times: u32,
+        #[command(flatten)]
+        load: Load,
+        /// Decides when they fail, and who
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Every node of a cluster is restarted in order under load: how long a record takes
+    Rolling {
+        /// How many partitions
+        #[arg(long, default_value_t = 1_000)]
+        partitions: i32,
+        /// How often
+        #[arg(long, default_value_t = 1)]
+        rounds: u32,
+        #[command(flatten)]
+        load: Load,
+    },
     /// Produce and consume beside Apache Kafka and beside what the machine can do
     BenchFirst {
         /// Data a round, in MiB
@@ -127,8 +161,23 @@ enum Run {
     },
 }
 
+/// Load on a cluster.
+#[derive(Clone, Copy, clap::Args)]
+struct Load {
+    /// Bytes a second
+    #[arg(long, default_value_t = 6 << 20)]
+    bytes_per_second: u64,
+    /// Bytes of each value
+    #[arg(long, default_value_t = 1_000)]
+    value_bytes: usize,
+}
+
 /// The environment variable that names Weir's binary; `cargo xtask accept` sets it.
 const BINARY: &str = "WEIR_TEST_BINARY";
+
+fn binary() -> Result<OsString> {
+    std::env::var_os(BINARY).with_context(|| format!("set {BINARY} to weir's binary"))
+}
 
 fn setting(text: &str) -> Result<(String, String), String> {
     let pair = text.split_once('=').ok_or("say NAME=VALUE")?;
@@ -146,9 +195,7 @@ impl Arguments {
                     .start()
             }
             Against::Weir => {
-                let binary = std::env::var_os(BINARY);
-                let weir =
-                    Weir::new(binary.with_context(|| format!("set {BINARY} to weir's binary"))?);
+                let weir = Weir::new(binary()?);
                 self.settings.iter().fold(weir, |weir, (name, to)| weir.setting(name, to)).start()
             }
         }
@@ -183,6 +230,29 @@ impl Arguments {
                 show(burst.run(&self.start()?)?)
             }
             Run::Startup { mib } => show(startup::run(&mut self.start()?, mib << 20)?),
+            Run::Failover { partitions, victims, pause, times, load, seed } => {
+                let how = if pause { How::Pause } else { How::Kill };
+                let Load { bytes_per_second, value_bytes } = load;
+                let run = Failover {
+                    partitions,
+                    victims,
+                    how,
+                    times,
+                    bytes_per_second,
+                    value_bytes,
+                    seed,
+                };
+                let report = run.run(binary()?)?;
+                println!("{report}");
+                report.check()
+            }
+            Run::Rolling { partitions, rounds, load } => {
+                let Load { bytes_per_second, value_bytes } = load;
+                let run = Rolling { partitions, rounds, bytes_per_second, value_bytes };
+                let report = run.run(binary()?)?;
+                println!("{report}");
+                report.check()
+            }
             Run::BenchFirst { mib, value_bytes, rounds } => {
                 let weir = if self.against == Against::Weir { Some(self.start()?) } else { None };
                 show(Bench { bytes: mib << 20, value_bytes, rounds }.run(weir)?)
