@@ -198,6 +198,10 @@ fn what_can_not_work_is_refused_in_a_line() {
         .unwrap();
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("belongs to cluster \"test\", not \"other\""), "{said}");
+    cluster.stop(2).unwrap();
+    let (said, code) = cluster.refused(2, |text| text.replace("id = 2", "id = 1")).unwrap();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.lines().last().unwrap().contains("node id 1 is used by a node"), "{said}");
     let (said, code) =
         cluster.refused(1, |text| text.replace(&etcd, "etcd://127.0.0.2:1")).unwrap();
     assert_eq!(code, Some(1), "{said}");

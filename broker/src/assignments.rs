@@ -154,8 +154,8 @@ impl Broker {
                 tracing::warn!(%error, "deleted partitions are not let go of");
             }
         }
-        for moved in moved.chunks(OPEN_TOGETHER) {
-            self.release(moved.to_vec()).await;
+        if !moved.is_empty() {
+            self.release(moved).await;
         }
     }
 
@@ -189,7 +189,7 @@ impl Opened {
             .map(|(partition, _)| *partition)
             .filter(|partition| snapshot.assigned(*partition) == Some(node))
             .collect();
-        let moves_on = failures.iter().any(|(partition, _)| !before.contains(partition));
+        let moves_on = self.failing != before;
         self.retry_pause = match self.retry_pause {
             pause if early && moves_on || pause.is_zero() => FIRST_RETRY,
             pause => (pause * 2).min(LONGEST_RETRY),

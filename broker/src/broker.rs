@@ -307,6 +307,7 @@ impl Broker {
     /// Claims, recovers and opens partitions. One answer each, in order; those that fail may be
     /// tried again.
     pub async fn open(&self, assigned: Vec<Assigned>) -> Vec<Result<(), OpenError>> {
+        let begun = Instant::now();
         let mut opening = self.opening.lock().await;
         let (ids, rules): (Vec<_>, Vec<_>) = assigned.into_iter().unzip();
         self.on_shards(&ids, ShardHandle::expect);
@@ -344,6 +345,9 @@ impl Broker {
         opening.done();
         let open = results.iter().filter(|result| result.is_ok()).count();
         self.metrics.partitions.inc_by(open as i64);
+        if open > 0 {
+            tracing::info!(partitions = open, took = ?begun.elapsed(), "partitions are open");
+        }
         self.checkpoints.settled(settled);
         self.on_shards(&failed, ShardHandle::unexpect);
         results

@@ -13,6 +13,8 @@ use weir_meta::{Error as MetaError, OwnedChange, OwnedError, OwnedUpdate, store:
 
 use crate::{Broker, shard::ShardHandle};
 
+/// How many partitions are given up together: each of them waits until all are.
+const TOGETHER: usize = 32;
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LONGEST_RETRY: Duration = Duration::from_secs(2);
 
@@ -22,8 +24,14 @@ impl Broker {
     pub(crate) async fn release(&self, ids: Vec<TopicPartition>) {
         // Before anything stops: the next owner then has little to read.
         self.checkpoints().now().await;
+        for some in ids.chunks(TOGETHER) {
+            self.release_together(some).await;
+        }
+    }
+
+    async fn release_together(&self, ids: &[TopicPartition]) {
         let mut by_shard = vec![Vec::new(); self.shards().len()];
-        for id in &ids {
+        for id in ids {
             by_shard[ShardHandle::of(self.shards(), *id).0].push(*id);
         }
         for (shard, ids) in self.shards().iter().zip(by_shard) {
@@ -31,7 +39,7 @@ impl Broker {
         }
         let Some(end_slot) = self.wal().flush().await else { return };
         let mut updates = Vec::with_capacity(ids.len());
-        for id in &ids {
+        for id in ids {
             let (_, shard) = ShardHandle::of(self.shards(), *id);
             let end = shard.ask(*id, |partition| Some((partition.epoch(), partition.end()?))).await;
             let Some((epoch, end_offset)) = end.flatten() else { continue };

@@ -4,10 +4,9 @@
 //! for the newest offset must not be told one that was overtaken before he asked. So such an answer
 //! needs a proof that is newer than the question.
 //!
-//! - While the session's lease lasts, nobody ends the session (DESIGN §3). It lasts for its time from
-//!   the moment at which the last sign of life that arrived was *sent*, by a clock that goes on while
-//!   the process is stopped.
-//! - Without a lease, a slot is written after the question. That it lands proves that nobody had
+//! - For [`SESSION_PROOF`] after a sign of life that arrived was *sent*, nobody ends the session (DESIGN
+//!   §3), by a clock that goes on while the process is stopped.
+//! - Later a slot is written after the question. That it lands proves that nobody had
 //!   ended the session by then. That it does not, ends it.
 
 use std::sync::{
@@ -16,7 +15,7 @@ use std::sync::{
 };
 
 use tokio::time::{Instant, sleep, sleep_until};
-use weir_meta::SESSION_TTL;
+use weir_meta::{SESSION_PROOF, SESSION_TTL};
 use weir_runtime::{
     Stop,
     planted::{Bug, is_planted},
@@ -26,7 +25,7 @@ use crate::{ending::Ending, wal::WalHandle};
 
 /// See the module.
 pub(crate) struct Standing {
-    lease_until: Mutex<Instant>,
+    proven_until: Mutex<Instant>,
     withdrawn: AtomicBool,
     wal: WalHandle,
 }
@@ -34,15 +33,15 @@ pub(crate) struct Standing {
 impl Standing {
     /// A session that was registered by a request sent at `registered`.
     pub(crate) fn new(registered: Instant, wal: WalHandle) -> Self {
-        let (lease_until, withdrawn) =
-            (Mutex::new(registered + SESSION_TTL), AtomicBool::new(false));
-        Self { lease_until, withdrawn, wal }
+        let (proven_until, withdrawn) =
+            (Mutex::new(registered + SESSION_PROOF), AtomicBool::new(false));
+        Self { proven_until, withdrawn, wal }
     }
 
     /// A sign of life that was sent then has arrived.
     pub(crate) fn seen(&self, sent: Instant) {
-        let mut until = self.lease_until.lock().unwrap_or_else(PoisonError::into_inner);
-        *until = (*until).max(sent + SESSION_TTL);
+        let mut until = self.proven_until.lock().unwrap_or_else(PoisonError::into_inner);
+        *until = (*until).max(sent + SESSION_PROOF);
     }
 
     /// From now on nothing is proved: the session is ending, and others may notice before it has.
@@ -50,8 +49,8 @@ impl Standing {
         self.withdrawn.store(true, Ordering::Release);
     }
 
-    fn lease_until(&self) -> Instant {
-        *self.lease_until.lock().unwrap_or_else(PoisonError::into_inner)
+    fn proven_until(&self) -> Instant {
+        *self.proven_until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns once it is proved that nobody had ended the session when the call began. `false`: it
@@ -60,16 +59,16 @@ impl Standing {
         if self.withdrawn.load(Ordering::Acquire) {
             return false;
         }
-        let lasts = Instant::now() < self.lease_until() || is_planted(Bug::EndsWithoutProof);
+        let lasts = Instant::now() < self.proven_until() || is_planted(Bug::EndsWithoutProof);
         lasts || self.wal.prove().await
     }
 
-    /// Proves the standing of a session without a lease now and then, so that one that was ended is
-    /// noticed although nobody asks.
+    /// Proves the standing of a session whose signs of life don't arrive now and then, so that one that
+    /// was ended is noticed although nobody asks.
     pub(crate) async fn watch(&self, ending: &Ending, stop: Stop) {
         let watching = async {
             loop {
-                let until = self.lease_until();
+                let until = self.proven_until();
                 if Instant::now() < until {
                     sleep_until(until).await;
                 } else if self.prove().await {

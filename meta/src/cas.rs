@@ -110,6 +110,9 @@ impl Unclear {
     }
 }
 
+/// Room in a transaction for what all its items rest on.
+const SHARED_COMPARES: usize = 8;
+
 /// What a round over some items comes to.
 pub(crate) struct Round<R> {
     /// Commits all of it. Without operations: there is nothing to write.
@@ -140,7 +143,7 @@ pub(crate) async fn rounds<P: Plan>(
 ) -> Vec<P::Result> {
     let mut results = Vec::with_capacity(items.len());
     // Runs still to do, the next one last.
-    let mut todo: Vec<&[P::Item]> = items.chunks(TXN_OPS_MAX).rev().collect();
+    let mut todo: Vec<&[P::Item]> = items.chunks(TXN_OPS_MAX - SHARED_COMPARES).rev().collect();
     while let Some(items) = todo.pop() {
         match run(store, plan, items).await {
             Ok(some) => results.extend(some),

@@ -17,10 +17,10 @@ use crate::{
 };
 
 /// How long an office is held without a sign of life.
-pub const ELECTION_TTL: Duration = Duration::from_secs(6);
+pub const ELECTION_TTL: Duration = Duration::from_secs(3);
 
 /// How often a sign of life is given: thrice within that time.
-pub(crate) const SIGN_PAUSE: Duration = Duration::from_secs(2);
+pub(crate) const SIGN_PAUSE: Duration = Duration::from_secs(1);
 
 /// One time of being elected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -30,6 +30,7 @@ pub use error::Error;
 pub use metadata::Metadata;
 pub use ops::{
     CheckpointError, ClaimError, Claimed, ClusterError, OwnedChange, OwnedError, OwnedUpdate,
-    ProducerIds, RegisterError, Registration, SESSION_TTL, SealError, Sealing, TrimError, WalLost,
+    ProducerIds, RegisterError, Registration, SESSION_PROOF, SESSION_TTL, SealError, Sealing,
+    TrimError, WalLost,
 };
-pub use registration::{NODE_TTL, NodeRegistration};
+pub use registration::{NODE_TTL, NodeError, NodeRegistration};

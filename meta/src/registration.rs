@@ -2,19 +2,25 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::Mutex, time::sleep};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep},
+};
 use weir_ids::NodeId;
 use weir_runtime::{Stop, Tasks};
 
 use crate::{
     Error, Metadata,
-    model::Node,
-    store::{LeaseId, StoreError},
+    cas::{Unclear, read},
+    model::{Node, Record, Role},
+    store::{Compare, LeaseId, Revision, StoreError, Txn},
 };
 
 /// How long a node is shown without a sign of life.
-pub const NODE_TTL: Duration = Duration::from_secs(9);
-const SIGN_EVERY: Duration = Duration::from_secs(3);
+pub const NODE_TTL: Duration = Duration::from_secs(3);
+const SIGN_EVERY: Duration = Duration::from_secs(1);
+/// How soon it is looked again whether another node under an id still lives.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// A node that is shown to the cluster. Clones share it.
 #[derive(Clone)]
@@ -30,25 +36,75 @@ struct Shown {
     lease: LeaseId,
 }
 
+/// Why a node is not registered.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NodeError {
+    /// Another node has this id, and lives.
+    #[error(
+        "node id {id} is used by a node that others reach at {}; give this one another node.id",
+        at.as_deref().unwrap_or("no address")
+    )]
+    IdInUse {
+        /// The id.
+        id: NodeId,
+        /// Where the other is.
+        at: Option<String>,
+    },
+    /// The metadata can't be read or changed.
+    #[error(transparent)]
+    Metadata(#[from] Error),
+}
+
 impl NodeRegistration {
-    /// Registers the node, and keeps it registered as one of `tasks`; when that stops, the node is
-    /// shown no more.
+    /// Takes the id `id` for a node that does not serve yet: it is shown without its roles until
+    /// [`NodeRegistration::serve`]. Keeps it as one of `tasks`; when that stops, the node is shown no more.
+    ///
+    /// One that ran under this id and has died is forgotten with its lease, and at once where it had the
+    /// same address.
     ///
     /// # Errors
-    /// [`Error`] when it can't be registered at all; later trouble is waited out.
-    pub async fn keep(
+    /// [`NodeError`] when it can't be registered at all; later trouble is waited out.
+    pub async fn take(
         metadata: Metadata,
         id: NodeId,
         node: Node,
         tasks: &Tasks,
-    ) -> Result<Self, Error> {
-        let lease = metadata.grant(NODE_TTL).await?;
-        metadata.register_node(id, &node, lease).await?;
+    ) -> Result<Self, NodeError> {
+        let node = Node { roles: Vec::new(), ..node };
+        let give_up = Instant::now() + NODE_TTL * 2;
+        let lease = loop {
+            let found = read::<Node>(metadata.store(), &Node::key(id)).await?;
+            let other = found.as_ref().filter(|found| found.value.rpc != node.rpc);
+            if let Some(other) = other {
+                if Instant::now() >= give_up {
+                    return Err(NodeError::IdInUse { id, at: other.value.rpc.clone() });
+                }
+                sleep(LOOK_AGAIN).await;
+                continue;
+            }
+            let lease = metadata.grant(NODE_TTL).await?;
+            let revision = found.map_or(Revision::NONE, |found| found.revision);
+            let same = Compare::unchanged(Node::key(id), revision);
+            let txn = Txn::new().when(same).put_leased(Node::key(id), node.encode(), lease);
+            if Unclear::default().commit(metadata.store(), txn).await?.is_some() {
+                break lease;
+            }
+        };
         let shown = Arc::new(Mutex::new(Shown { node, lease }));
         let registration = Self { metadata, id, shown };
         let kept = registration.clone();
         tasks.spawn("node", |stop| kept.run(stop));
         Ok(registration)
+    }
+
+    /// Shows the node with its roles: from now on it is asked.
+    ///
+    /// # Errors
+    /// [`Error`] when that can't be shown.
+    pub async fn serve(&self, roles: Vec<Role>) -> Result<(), Error> {
+        let mut shown = self.shown.lock().await;
+        shown.node.roles = roles;
+        self.metadata.register_node(self.id, &shown.node, shown.lease).await
     }
 
     /// Shows that the node is about to leave: it is to get no more work, and what it has is to be
@@ -96,19 +152,15 @@ impl NodeRegistration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        cas::read,
-        model::Role,
-        store::{Memory, MetaStore, Revision},
-    };
+    use crate::store::{Memory, MetaStore};
 
     const ID: NodeId = NodeId(4);
 
-    fn node() -> Node {
+    fn node(rpc: &str) -> Node {
         Node {
-            roles: vec![Role::Broker],
+            roles: Vec::new(),
             kafka: None,
-            rpc: Some("10.0.1.7:9650".to_owned()),
+            rpc: Some(rpc.to_owned()),
             http: None,
             zone: None,
             draining: false,
@@ -122,15 +174,22 @@ mod tests {
         Some((node, lease))
     }
 
+    async fn take(store: &Memory, rpc: &str, tasks: &Tasks) -> Result<NodeRegistration, NodeError> {
+        let metadata = Metadata::new(Arc::new(store.clone()));
+        NodeRegistration::take(metadata, ID, node(rpc), tasks).await
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_node_that_drains_says_so_also_under_its_next_lease() {
         let (store, tasks) = (Memory::new(), Tasks::new());
-        let metadata = Metadata::new(Arc::new(store.clone()));
-        let registration = NodeRegistration::keep(metadata, ID, node(), &tasks).await.unwrap();
+        let registration = take(&store, "here", &tasks).await.unwrap();
+        assert_eq!(shown(&store).await.unwrap().0, node("here"), "it does not serve yet");
+        registration.serve(vec![Role::Broker]).await.unwrap();
+        let serving = Node { roles: vec![Role::Broker], ..node("here") };
         let (first, lease) = shown(&store).await.unwrap();
-        assert_eq!(first, node());
+        assert_eq!(first, serving);
         registration.drain().await.unwrap();
-        let draining = Node { draining: true, ..node() };
+        let draining = Node { draining: true, ..serving };
         assert_eq!(shown(&store).await, Some((draining.clone(), lease)));
 
         store.revoke(lease).await.unwrap();
@@ -146,5 +205,35 @@ mod tests {
 
         tasks.shutdown().await.unwrap();
         assert_eq!(shown(&store).await, None, "shown after its end");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_id_is_not_taken_from_a_node_that_lives() {
+        let (store, first, second) = (Memory::new(), Tasks::new(), Tasks::new());
+        take(&store, "here", &first).await.unwrap();
+        let refused = take(&store, "there", &second).await.err();
+        assert_eq!(refused, Some(NodeError::IdInUse { id: ID, at: Some("here".to_owned()) }));
+        assert_eq!(shown(&store).await.unwrap().0, node("here"));
+        first.shutdown().await.unwrap();
+        take(&store, "there", &second).await.unwrap();
+        assert_eq!(shown(&store).await.unwrap().0, node("there"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_id_of_one_that_has_died_is_free_at_once_at_its_address_and_soon_elsewhere() {
+        let store = Memory::new();
+        let put = async |lease| {
+            let txn = Txn::new().put_leased(Node::key(ID), node("here").encode(), lease);
+            store.txn(txn).await.unwrap();
+        };
+        put(store.grant(NODE_TTL).await.unwrap()).await;
+        let began = Instant::now();
+        let tasks = Tasks::new();
+        take(&store, "here", &tasks).await.unwrap();
+        assert_eq!(began.elapsed(), Duration::ZERO);
+        tasks.shutdown().await.unwrap();
+        put(store.grant(NODE_TTL).await.unwrap()).await;
+        take(&store, "there", &Tasks::new()).await.unwrap();
+        assert!(began.elapsed() < NODE_TTL + LOOK_AGAIN * 2, "{:?}", began.elapsed());
     }
 }

@@ -11,9 +11,9 @@ use weir_ids::{
 };
 use weir_meta::{
     model::{
-        Assignment, CheckpointPointer, Cluster, Condemned, Creation, Deletion, HostPort, Import,
-        Inherited, Leadership, Log, LogState, ModelError, NextProducerId, Node, Owner, Record,
-        Role, Seal, Session, SessionAllocation, Topic, TopicState, Wal,
+        Assignment, CheckpointPointer, Cluster, Condemned, Creation, Deletion, Drained, HostPort,
+        Import, Inherited, Leadership, Log, LogState, ModelError, NextProducerId, Node, Owner,
+        Record, Role, Seal, Session, SessionAllocation, Topic, TopicState, Wal,
     },
     store::{Entry, Key, Revision},
 };
@@ -123,6 +123,7 @@ fn sessions_and_wals() {
     let key = Wal::key(SessionId(41));
     check("wal-new.v1", key.clone(), &Wal::default());
     check("wal-node.v1", key.clone(), &Wal::of(NodeId(1)));
+    check("drained.v1", Drained::key(NodeId(4)), &Drained {});
     check("condemned.v1", Condemned::key(SessionId(41)), &Condemned {});
     let checkpoint = CheckpointPointer {
         object: "9a/ckp/41/12".to_owned(),

@@ -1,8 +1,8 @@
 //! A node: roles put together into a process, run until it is told to stop, and taken down in order.
 //!
 //! A node that is alone and one of a cluster are put together in the same way, over different foundations.
-//! Order on the way up: what it stands on, the view of the cluster, sockets, broker, controller,
-//! coordinator, and the proxy last, when everything that it relies on serves. On the way down the other way
+//! Order on the way up: what it stands on, the view of the cluster, sockets, the node's id, broker,
+//! controller, coordinator, and the proxy last, when everything that it relies on serves. On the way down the other way
 //! round: clients are answered before what answers them goes.
 
 mod foundation;
@@ -221,14 +221,15 @@ impl Parts<'_> {
             None => None,
         };
         let reached = server.as_ref().map(|server| server.advertised.clone());
+        let kafka = bound.as_ref().map(BoundProxy::advertised);
+        let shown = self.shown(kafka, reached.clone());
+        let metadata = self.foundation.metadata.clone();
+        // Before a broker ends what it takes for earlier sessions of its own.
+        let registration = NodeRegistration::take(metadata, self.node, shown, &self.tasks).await?;
         let broker = match self.roles.broker {
-            true => Some(self.broker(reached.clone(), &mut registry).await?),
+            true => Some(self.broker(reached, &mut registry).await?),
             false => None,
         };
-        let kafka = bound.as_ref().map(BoundProxy::advertised);
-        let shown = self.shown(kafka, reached);
-        let metadata = self.foundation.metadata.clone();
-        let registration = NodeRegistration::keep(metadata, self.node, shown, &self.tasks).await?;
         let own_controller = self.controller().await;
         let own_broker = broker.as_ref().map(|broker| (self.node, broker.client()));
         let brokers = self.brokers(own_broker);
@@ -245,6 +246,7 @@ impl Parts<'_> {
             server.server.serve(identity.clone(), services, &self.tasks);
             self.report(broken, Arc::clone(&controller));
         }
+        registration.serve(self.roles.list()).await?;
         match &broker {
             Some(broker) if self.is_alone => tidy_up(broker, &self.tasks),
             Some(_) => self.collect(Arc::clone(&brokers)),
@@ -397,9 +399,10 @@ impl Parts<'_> {
         Collector::start(deps, CollectorSettings::default(), &self.tasks);
     }
 
+    /// How it is reached; what it does follows when it serves.
     fn shown(&self, kafka: Option<HostPort>, rpc: Option<String>) -> Node {
         Node {
-            roles: self.roles.list(),
+            roles: Vec::new(),
             kafka,
             rpc,
             http: Some(self.config.http.listen.clone()),

@@ -6,6 +6,7 @@ use std::{
 };
 
 use futures::future::join_all;
+use tokio::time::Instant;
 use weir_ids::{NodeId, SessionId, Slot, TopicPartition};
 use weir_meta::{
     Error as MetaError, Metadata, SealError, Sealing,
@@ -209,10 +210,15 @@ impl Sessions {
         if !may {
             return Err(SessionError::NotSealed(session));
         }
+        let begun = Instant::now();
         loop {
             let logs = self.read_to_the_end(session).await?;
             match self.metadata.seal(session, Seal { at: logs.end, detail: None }).await? {
-                Sealing::Sealed(_) => return self.still_true(session, logs).await,
+                Sealing::Sealed(_) => {
+                    let (end, took) = (logs.end, begun.elapsed());
+                    tracing::info!(%session, %end, ?took, "ended the log of a session");
+                    return self.still_true(session, logs).await;
+                }
                 // Its owner has trimmed meanwhile: what was read is not all there any more.
                 Sealing::BeginAgain { .. } => {}
             }

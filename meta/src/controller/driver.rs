@@ -110,7 +110,8 @@ impl<'a> Driver<'a> {
     async fn condemn(&mut self) -> Result<(), Error> {
         let inner = self.inner;
         let now = inner.view.now();
-        let draining = now.nodes().filter(|(_, node)| node.draining).map(|(id, _)| id);
+        let draining = now.sessions().map(|session| session.session.node);
+        let draining = draining.chain(now.drained()).filter(|node| now.is_draining(*node));
         self.liveness.see(now.sessions().map(|session| &**session), draining);
         let link = *inner.link.borrow();
         if self.liveness.needs_look(link) {

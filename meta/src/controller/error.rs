@@ -80,6 +80,18 @@ pub enum Error {
         /// Who is, as far as is known.
         leader: Option<NodeId>,
     },
+    /// INVALID_REPLICA_ASSIGNMENT.
+    #[error("node {node} is no broker that partitions can be given to")]
+    NoSuchBroker {
+        /// The node.
+        node: NodeId,
+    },
+    /// UNKNOWN_TOPIC_OR_PARTITION.
+    #[error("the topic has no partition {number}")]
+    UnknownPartition {
+        /// Its number.
+        number: u32,
+    },
     /// BROKER_NOT_AVAILABLE: retry.
     #[error("no broker is alive to take partitions; try again")]
     NoBrokers,

@@ -35,6 +35,11 @@ impl Link {
         self.since = at;
     }
 
+    /// How long it has been without trouble.
+    pub(super) fn watched_for(&self) -> Duration {
+        self.watched(self.since)
+    }
+
     /// How long something that began at `from` has been watched without trouble.
     pub(super) fn watched(&self, from: Instant) -> Duration {
         self.until.saturating_duration_since(self.since.max(from))

@@ -4,8 +4,8 @@
 //! A session is *registered* as long as its lease lasts. One that is not, and whose WAL is not
 //! sealed, is *missing*: its broker may have died, or be cut off from the metadata and go on well.
 //! It is condemned when
-//! - it has been missing for [`DEAD_AFTER`], as this controller has seen it in this term over a link
-//!   that was healthy all that time, and does not answer when asked; or
+//! - it has been missing for [`MISSING_AFTER`], as this controller has seen it in this term over a link
+//!   that has been healthy for [`TRUSTED_AFTER`], and does not answer when asked; or
 //! - somebody reports it broken, and what is at its address refuses: at once.
 //!
 //! Partitions stay with a node while it has a registered session; while it has a missing one, which
@@ -24,13 +24,19 @@ use weir_ids::{NodeId, SessionId};
 use super::{link::Link, probe::Probed};
 use crate::{
     model::Session,
-    ops::SESSION_TTL,
+    ops::{SESSION_PROOF, SESSION_TTL},
     views::{SessionView, Snapshot},
 };
 
-/// How long a session may be missing before it is condemned, and how long a node without one keeps
-/// its partitions.
+/// How long a node without a session keeps its partitions.
 pub const DEAD_AFTER: Duration = SESSION_TTL.saturating_mul(2);
+
+/// How long a session is missing before it is asked: as long as its last sign of life proves something.
+pub(super) const MISSING_AFTER: Duration = SESSION_PROOF;
+
+/// How long this controller's own link must have been healthy before it judges by what is missing. When
+/// the metadata come back after an outage, all sessions have the time to register again.
+pub(super) const TRUSTED_AFTER: Duration = SESSION_TTL.saturating_mul(2);
 
 /// What one term's controller knows of sessions and nodes.
 #[derive(Default)]
@@ -76,6 +82,8 @@ impl Brokers {
 
 struct Missing {
     since: Instant,
+    /// When it was asked last, and answered.
+    answered: Option<Instant>,
     node: Option<NodeId>,
     /// How it was registered, if that was seen in this term.
     session: Option<Session>,
@@ -104,6 +112,15 @@ pub(super) enum Suspicion {
     Missing,
     /// Somebody can't reach it.
     Reported,
+}
+
+impl Missing {
+    /// Whether it has been missing for long enough, and has not answered for as long as that takes.
+    fn is_due(&self, link: Link) -> bool {
+        link.watched_for() >= TRUSTED_AFTER
+            && link.watched(self.since) >= MISSING_AFTER
+            && self.answered.is_none_or(|at| link.watched(at) >= TRUSTED_AFTER)
+    }
 }
 
 impl Suspect {
@@ -162,8 +179,8 @@ impl Liveness {
             if wal.condemned {
                 self.condemned.insert(*id);
             } else if !self.registered.contains_key(id) {
-                let since = Missing { since: at, node, session: vanished };
-                self.missing.insert(*id, before.remove(id).unwrap_or(since));
+                let now = Missing { since: at, answered: None, node, session: vanished };
+                self.missing.insert(*id, before.remove(id).unwrap_or(now));
             }
         }
         self.vanished.clear();
@@ -174,14 +191,14 @@ impl Liveness {
 
     /// Whether a session has been missing for long enough.
     pub(super) fn is_due(&self, link: Link) -> bool {
-        self.missing.values().any(|missing| link.watched(missing.since) >= DEAD_AFTER)
+        self.missing.values().any(|missing| missing.is_due(link))
     }
 
     /// The sessions to ask now, given which were reported.
     pub(super) fn suspects(&self, link: Link, reported: &BTreeSet<SessionId>) -> Vec<Suspect> {
         let mut suspects = Vec::new();
         for (id, missing) in &self.missing {
-            let why = if link.watched(missing.since) >= DEAD_AFTER {
+            let why = if missing.is_due(link) {
                 Suspicion::Missing
             } else if missing.session.is_some() && reported.contains(id) {
                 Suspicion::Reported
@@ -203,7 +220,7 @@ impl Liveness {
     /// A session answered when it was asked: if it is missing, the waiting begins again.
     pub(super) fn answered(&mut self, id: SessionId, at: Instant) {
         if let Some(missing) = self.missing.get_mut(&id) {
-            missing.since = at;
+            missing.answered = Some(at);
         }
     }
 

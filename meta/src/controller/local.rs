@@ -11,8 +11,7 @@ use weir_ids::{NodeId, SessionId};
 use weir_runtime::{Runtime, Tasks, watch};
 
 use super::{
-    AlterConfigs, Controller, CreatePartitions, CreateTopic, CreatedTopic, DeletedTopic, Error,
-    Loads, Probe, TopicRef, driver,
+    Controller, Error, Loads, Probe, Question, Reply, driver,
     election::{self, Term},
     link::Link,
     placement,
@@ -163,23 +162,22 @@ impl Inner {
 
 #[async_trait]
 impl Controller for LocalController {
-    async fn create_topic(&self, topic: CreateTopic) -> Result<CreatedTopic, Error> {
-        self.inner.create_topic(topic).await
-    }
-
-    async fn delete_topic(&self, topic: TopicRef) -> Result<DeletedTopic, Error> {
-        self.inner.delete_topic(topic).await
-    }
-
-    async fn create_partitions(&self, wanted: CreatePartitions) -> Result<(), Error> {
-        self.inner.create_partitions(wanted).await
-    }
-
-    async fn alter_configs(&self, wanted: AlterConfigs) -> Result<(), Error> {
-        self.inner.alter_configs(wanted).await
-    }
-
-    async fn report_broken(&self, session: SessionId) -> Result<(), Error> {
-        self.inner.report(session)
+    async fn ask(&self, question: Question) -> Result<Reply, Error> {
+        let Self { inner } = self;
+        match question {
+            Question::CreateTopic(topic) => inner.create_topic(topic).await.map(Reply::Created),
+            Question::DeleteTopic(topic) => inner.delete_topic(topic).await.map(Reply::Deleted),
+            Question::CreatePartitions(wanted) => {
+                inner.create_partitions(wanted).await.map(|()| Reply::Done)
+            }
+            Question::AlterConfigs(wanted) => {
+                inner.alter_configs(wanted).await.map(|()| Reply::Done)
+            }
+            Question::ReportBroken(session) => inner.report(session).map(|()| Reply::Done),
+            Question::MovePartitions(wanted) => {
+                inner.move_partitions(wanted).await.map(|()| Reply::Done)
+            }
+            Question::Drain(wanted) => inner.drain(wanted).await.map(|()| Reply::Done),
+        }
     }
 }

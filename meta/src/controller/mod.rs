@@ -9,7 +9,8 @@
 //! it does is needed to produce or fetch: while nobody is elected, clients go on.
 //!
 //! - `election`: being elected, and knowing it.
-//! - `create`, `delete`, `configs`: what clients ask for.
+//! - `question`: what can be asked. `create`, `delete`, `configs`: what clients ask for. `request`: what
+//!   operators do.
 //! - `partitions`: making the keys of new partitions, in as many transactions as it takes.
 //! - `placement`: which node should own what; pure.
 //! - `liveness`: who is probably alive; pure. `link`: whether this process could tell. `probe`: how
@@ -32,7 +33,9 @@ mod moves;
 mod partitions;
 pub mod placement;
 mod probe;
+mod question;
 mod report;
+mod request;
 pub mod rpc;
 #[cfg(test)]
 mod tests;
@@ -45,6 +48,7 @@ pub use error::Error;
 pub use liveness::DEAD_AFTER;
 pub use local::{LocalController, Settings};
 pub use probe::{NoProbe, Probe, Probed};
+pub use question::{Drain, MovePartitions, Question, Reply};
 pub use report::BrokenLinks;
 use weir_ids::{NodeId, SessionId, TopicId};
 
@@ -56,33 +60,47 @@ pub const CONSUMER_OFFSETS_TOPIC: &str = "__consumer_offsets";
 /// The internal topic of transactions.
 pub const TRANSACTION_STATE_TOPIC: &str = "__transaction_state";
 
-/// Changes which topics there are. Shared as `Arc<dyn Controller>`.
+/// Changes which topics there are and where their partitions are. Shared as `Arc<dyn Controller>`.
 #[async_trait]
 pub trait Controller: Send + Sync {
+    /// Does what it is asked: what all the others come to.
+    ///
+    /// # Errors
+    /// [`Error`].
+    async fn ask(&self, question: Question) -> Result<Reply, Error>;
+
     /// Creates a topic. When this returns, the topic can be seen in the store; views follow.
     ///
     /// # Errors
     /// [`Error`].
-    async fn create_topic(&self, topic: CreateTopic) -> Result<CreatedTopic, Error>;
+    async fn create_topic(&self, topic: CreateTopic) -> Result<CreatedTopic, Error> {
+        self.ask(Question::CreateTopic(topic)).await?.created()
+    }
 
     /// Deletes a topic. When this returns, the topic is gone for clients and its name may be used
     /// again; its records go in the background.
     ///
     /// # Errors
     /// [`Error`].
-    async fn delete_topic(&self, topic: TopicRef) -> Result<DeletedTopic, Error>;
+    async fn delete_topic(&self, topic: TopicRef) -> Result<DeletedTopic, Error> {
+        self.ask(Question::DeleteTopic(topic)).await?.deleted()
+    }
 
     /// Raises a topic's partition count.
     ///
     /// # Errors
     /// [`Error`].
-    async fn create_partitions(&self, wanted: CreatePartitions) -> Result<(), Error>;
+    async fn create_partitions(&self, wanted: CreatePartitions) -> Result<(), Error> {
+        self.ask(Question::CreatePartitions(wanted)).await?.done()
+    }
 
     /// Changes a topic's configs.
     ///
     /// # Errors
     /// [`Error`].
-    async fn alter_configs(&self, wanted: AlterConfigs) -> Result<(), Error>;
+    async fn alter_configs(&self, wanted: AlterConfigs) -> Result<(), Error> {
+        self.ask(Question::AlterConfigs(wanted)).await?.done()
+    }
 
     /// Tells that the connection to a session's broker broke, or can't be made. Returns at once; if
     /// the broker's address then refuses the controller too, the session is condemned. A hint, which
@@ -90,7 +108,27 @@ pub trait Controller: Send + Sync {
     ///
     /// # Errors
     /// [`Error::NotController`].
-    async fn report_broken(&self, session: SessionId) -> Result<(), Error>;
+    async fn report_broken(&self, session: SessionId) -> Result<(), Error> {
+        self.ask(Question::ReportBroken(session)).await?.done()
+    }
+
+    /// Gives partitions to another node. When this returns that is recorded; the partitions follow within a
+    /// moment, and clients notice a pause.
+    ///
+    /// # Errors
+    /// [`Error`].
+    async fn move_partitions(&self, wanted: MovePartitions) -> Result<(), Error> {
+        self.ask(Question::MovePartitions(wanted)).await?.done()
+    }
+
+    /// Takes everything from a node, or lets it have something again. When this returns that is recorded;
+    /// the partitions follow.
+    ///
+    /// # Errors
+    /// [`Error`].
+    async fn drain(&self, wanted: Drain) -> Result<(), Error> {
+        self.ask(Question::Drain(wanted)).await?.done()
+    }
 }
 
 /// A topic that is to be created.

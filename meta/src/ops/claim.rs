@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use futures::future::try_join_all;
 use weir_ids::{ClaimNumber, SessionId, Slot, TopicId, TopicPartition};
 
+use super::logs::read_logs;
 use crate::{
     Error, Metadata,
     cas::{self, Found, Plan, Round, read},
@@ -145,8 +145,8 @@ impl ClaimPlan<'_> {
                 live.insert(topic);
             }
         }
-        let keys: Vec<Key> = items.iter().map(|(partition, _)| Log::key(*partition)).collect();
-        let logs = try_join_all(keys.iter().map(|key| read::<Log>(self.store, key))).await?;
+        let partitions: Vec<_> = items.iter().map(|(partition, _)| *partition).collect();
+        let logs = read_logs(self.store, &partitions).await?;
         let owners = logs.iter().flatten().filter_map(|found| found.value.owner);
         let mut wals: BTreeMap<_, _> = owners.map(|owner| (owner.session, None)).collect();
         wals.insert(self.session, None);

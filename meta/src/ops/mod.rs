@@ -4,6 +4,7 @@
 mod claim;
 mod cluster;
 mod ending;
+mod logs;
 mod needs;
 mod owned;
 mod producer_ids;
@@ -14,7 +15,7 @@ pub use claim::{ClaimError, Claimed};
 pub use cluster::ClusterError;
 pub use owned::{OwnedChange, OwnedError, OwnedUpdate};
 pub use producer_ids::ProducerIds;
-pub use session::{RegisterError, Registration, SESSION_TTL};
+pub use session::{RegisterError, Registration, SESSION_PROOF, SESSION_TTL};
 pub use wal::{CheckpointError, SealError, Sealing, TrimError, WalLost};
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! What an owner changes of its partitions' logs.
 
 use async_trait::async_trait;
-use futures::future::try_join_all;
 use weir_ids::{ClaimNumber, LeaderEpoch, Offset, SessionId, Slot, TopicPartition};
 
+use super::logs::read_logs;
 use crate::{
     Error, Metadata,
     cas::{self, Plan, Round, read},
@@ -105,16 +105,17 @@ impl Plan for OwnedPlan<'_> {
     type Result = Result<Log, OwnedError>;
 
     async fn round(&self, items: &[OwnedUpdate]) -> Result<Round<Self::Result>, Error> {
-        let keys: Vec<_> = items.iter().map(|update| Log::key(update.partition)).collect();
-        let logs = try_join_all(keys.iter().map(|key| read::<Log>(self.store, key))).await?;
+        let partitions: Vec<_> = items.iter().map(|update| update.partition).collect();
+        let logs = read_logs(self.store, &partitions).await?;
         let adopted_through = self.adopted_through(items).await?;
         let (mut txn, mut results) = (Txn::new(), Vec::with_capacity(items.len()));
-        for ((update, key), found) in items.iter().zip(keys).zip(&logs) {
+        for (update, found) in items.iter().zip(&logs) {
             let log = found.as_ref().map(|found| &found.value);
             let result = decide(self.session, update, log, adopted_through);
             if let (Ok(log), Some(found)) = (&result, found)
                 && *log != found.value
             {
+                let key = Log::key(update.partition);
                 let same = Compare::unchanged(key.clone(), found.revision);
                 txn = txn.when(same).put(key, log.encode());
             }

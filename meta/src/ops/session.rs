@@ -14,7 +14,11 @@ use crate::{
 };
 
 /// How long a session stays registered without a sign of life.
-pub const SESSION_TTL: Duration = Duration::from_secs(9);
+pub const SESSION_TTL: Duration = Duration::from_secs(3);
+
+/// How long after it was sent a sign of life proves that nobody ends the session: nobody does within
+/// that time of seeing that it is not registered.
+pub const SESSION_PROOF: Duration = Duration::from_secs(2);
 
 /// How often a sign of life is given within a lease's time.
 const SIGNS_PER_TTL: u32 = 3;

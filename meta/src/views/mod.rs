@@ -1,9 +1,9 @@
 //! What proxies, brokers and coordinators see of the cluster without asking the store.
 //!
-//! A [`View`] follows topics, assignments, sessions, nodes and who the controller is; never `logs/`
-//! or `wals/`. Reading it takes no lock: [`View::now`] hands out an immutable [`Snapshot`], shared
-//! structure and all. A view may lag; whoever needs a certain state waits for it
-//! ([`View::wait_for`]).
+//! A [`View`] follows topics, assignments, sessions, nodes, which of them are drained, and who the
+//! controller is; never `logs/` or `wals/`. Reading it takes no lock: [`View::now`] hands out an
+//! immutable [`Snapshot`], shared structure and all. A view may lag; whoever needs a certain state waits
+//! for it ([`View::wait_for`]).
 //!
 //! A view is fed by listing each prefix at a revision and then watching it from the next. When the
 //! history it needs is gone, or a watch breaks, it lists again; and now and then it lists anyway.

@@ -5,11 +5,13 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use imbl::OrdMap;
+use imbl::{OrdMap, OrdSet};
 use weir_ids::{NodeId, PartitionIndex, SessionId, TopicId, TopicPartition};
 
 use crate::{
-    model::{Assignment, HostPort, Leadership, ModelError, Node, Record, Role, Session, Topic},
+    model::{
+        Assignment, Drained, HostPort, Leadership, ModelError, Node, Record, Role, Session, Topic,
+    },
     store::{Entry, Event, Key, Revision},
     topic_config::TopicConfig,
 };
@@ -50,6 +52,7 @@ pub struct Snapshot {
     assignments: OrdMap<TopicId, Arc<[NodeId]>>,
     sessions: OrdMap<SessionId, Arc<SessionView>>,
     nodes: OrdMap<NodeId, Arc<Node>>,
+    drained: OrdSet<NodeId>,
     controller: Option<NodeId>,
     partitions: u64,
     /// Per prefix of [`PREFIXES`]: up to where it has been applied.
@@ -57,8 +60,14 @@ pub struct Snapshot {
 }
 
 /// What a view follows.
-pub(super) const PREFIXES: [&str; 5] =
-    [Topic::PREFIX, Assignment::PREFIX, Session::PREFIX, Node::PREFIX, "controller"];
+pub(super) const PREFIXES: [&str; 6] = [
+    Topic::PREFIX,
+    Assignment::PREFIX,
+    Session::PREFIX,
+    Node::PREFIX,
+    Drained::PREFIX,
+    "controller",
+];
 
 impl Snapshot {
     /// The topic `name`.
@@ -133,20 +142,25 @@ impl Snapshot {
         self.nodes.get(&id)
     }
 
-    /// Whether `node` says that it is about to leave.
+    /// Whether `node` is to have nothing: because it is about to end, or because an operator wants it so.
     pub fn is_draining(&self, node: NodeId) -> bool {
-        self.nodes.get(&node).is_some_and(|node| node.draining)
+        self.drained.contains(&node) || self.nodes.get(&node).is_some_and(|node| node.draining)
     }
 
-    /// The nodes with `role` that are to stay; if none is, those that are about to leave.
+    /// The nodes that an operator wants to have nothing, registered or not.
+    pub fn drained(&self) -> impl Iterator<Item = NodeId> {
+        self.drained.iter().copied()
+    }
+
+    /// The nodes with `role` that are to stay; if none is, those that drain.
     pub fn staying(&self, role: Role) -> impl Iterator<Item = (NodeId, &Arc<Node>)> {
         let of_role = || self.nodes().filter(move |(_, node)| node.is(role));
-        let none_stays = of_role().all(|(_, node)| node.draining);
-        of_role().filter(move |(_, node)| none_stays || !node.draining)
+        let none_stays = of_role().all(|(id, _)| self.is_draining(id));
+        of_role().filter(move |(id, _)| none_stays || !self.is_draining(*id))
     }
 
-    /// The brokers that new partitions may be given to: those with a session that are to stay; if none
-    /// is, those that are about to leave.
+    /// The brokers that partitions may be given to: those with a session that are to stay; if none is,
+    /// those that drain.
     pub fn brokers(&self) -> BTreeSet<NodeId> {
         let alive = self.sessions.values().map(|session| session.session.node);
         let (leave, stay): (BTreeSet<_>, BTreeSet<_>) =
@@ -195,6 +209,7 @@ impl Snapshot {
             Assignment::PREFIX => self.assignments.clear(),
             Session::PREFIX => self.sessions.clear(),
             Node::PREFIX => self.nodes.clear(),
+            Drained::PREFIX => self.drained.clear(),
             _ => self.controller = None,
         }
         for entry in entries {
@@ -235,6 +250,9 @@ impl Snapshot {
             self.sessions.insert(id, Arc::new(SessionView { id, session }));
         } else if let Some(id) = Node::id(&entry.key) {
             self.nodes.insert(id, Arc::new(Node::decode(entry)?));
+        } else if let Some(id) = Drained::id(&entry.key) {
+            let Drained {} = Drained::decode(entry)?;
+            self.drained.insert(id);
         } else if entry.key == Leadership::key() {
             self.controller = Some(Leadership::decode(entry)?.node);
         }
@@ -250,6 +268,8 @@ impl Snapshot {
             self.sessions.remove(&id);
         } else if let Some(id) = Node::id(key) {
             self.nodes.remove(&id);
+        } else if let Some(id) = Drained::id(key) {
+            self.drained.remove(&id);
         } else if *key == Leadership::key() {
             self.controller = None;
         }

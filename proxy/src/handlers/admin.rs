@@ -53,13 +53,17 @@ pub(super) fn code(error: &controller::Error) -> ErrorCode {
     match error {
         Error::InvalidName(_) | Error::NameCollides { .. } => ErrorCode::INVALID_TOPIC_EXCEPTION,
         Error::TopicExists { .. } => ErrorCode::TOPIC_ALREADY_EXISTS,
-        Error::UnknownTopic { topic: TopicRef::Name(_) } => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        Error::UnknownTopic { topic: TopicRef::Name(_) } | Error::UnknownPartition { .. } => {
+            ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+        }
         Error::UnknownTopic { topic: TopicRef::Id(_) } => ErrorCode::UNKNOWN_TOPIC_ID,
         Error::InvalidPartitions { .. } | Error::PartitionsOnlyGrow { .. } => {
             ErrorCode::INVALID_PARTITIONS
         }
         Error::InvalidReplicationFactor { .. } => ErrorCode::INVALID_REPLICATION_FACTOR,
-        Error::InvalidAssignment { .. } => ErrorCode::INVALID_REPLICA_ASSIGNMENT,
+        Error::InvalidAssignment { .. } | Error::NoSuchBroker { .. } => {
+            ErrorCode::INVALID_REPLICA_ASSIGNMENT
+        }
         Error::InvalidConfig(_) => ErrorCode::INVALID_CONFIG,
         Error::InternalTopic { .. } => ErrorCode::INVALID_REQUEST,
         Error::NotController { .. } => ErrorCode::NOT_CONTROLLER,

@@ -13,7 +13,8 @@ fn nodes(of: &[u32]) -> BTreeSet<NodeId> {
     of.iter().copied().map(NodeId).collect()
 }
 
-/// A controller's term, told in seconds since it began. The link gives a sign every second.
+/// A controller's term, told in seconds since some time. The link gives a sign every second, and has for
+/// long.
 struct Term {
     liveness: Liveness,
     start: Instant,
@@ -25,11 +26,13 @@ struct Term {
 
 impl Term {
     fn new(sessions: &[(u64, u32)]) -> Self {
-        let start = Instant::now();
+        let start = Instant::now() + TRUSTED_AFTER;
+        let mut link = Link::new(start - TRUSTED_AFTER, SECOND * 2);
+        (0..6).rev().for_each(|ago| link.arrived(start - SECOND * ago));
         let mut term = Self {
             liveness: Liveness::default(),
             start,
-            link: Link::new(start, SECOND * 2),
+            link,
             registered: Vec::new(),
             unsealed: BTreeMap::new(),
             draining: BTreeSet::new(),
@@ -86,20 +89,20 @@ impl Term {
 }
 
 #[test]
-fn a_missing_session_is_asked_after_two_lease_times() {
+fn a_missing_session_is_asked_when_its_lease_proves_nothing_any_more() {
     let mut term = Term::new(&[(5, 1), (6, 2)]);
     term.lose(6);
-    for second in 1..=18 {
+    for second in 1..=2 {
         assert_eq!(term.at(second), [0; 0], "after {second} s");
         assert_eq!(term.brokers(second, &[1, 2]), nodes(&[1, 2]));
     }
-    assert_eq!(term.at(19), [6]);
-    let suspect = term.round(19, &[]).remove(0);
+    assert_eq!(term.at(3), [6]);
+    let suspect = term.round(3, &[]).remove(0);
     assert_eq!(suspect.session.as_ref(), Some(&view(6, 2).session), "as it was registered");
     assert!(suspect.is_gone(Probed::Silent) && suspect.is_gone(Probed::Refuses));
     assert!(!suspect.is_gone(Probed::Answers));
     term.condemn(&suspect);
-    assert_eq!(term.brokers(19, &[1, 2]), nodes(&[1]), "its partitions go at once");
+    assert_eq!(term.brokers(3, &[1, 2]), nodes(&[1]), "its partitions go at once");
     assert_eq!(term.at(60), [0; 0], "it is done");
 }
 
@@ -107,41 +110,41 @@ fn a_missing_session_is_asked_after_two_lease_times() {
 fn who_answers_keeps_its_partitions_and_is_asked_again() {
     let mut term = Term::new(&[(5, 1), (6, 2)]);
     term.lose(6);
-    (1..19).for_each(|second| drop(term.at(second)));
-    assert_eq!(term.at(19), [6]);
-    term.liveness.answered(SessionId(6), term.start + SECOND * 19);
-    for second in 20..37 {
+    (1..3).for_each(|second| drop(term.at(second)));
+    assert_eq!(term.at(3), [6]);
+    term.liveness.answered(SessionId(6), term.start + SECOND * 3);
+    for second in 4..9 {
         assert_eq!(term.at(second), [0; 0], "after {second} s");
         assert_eq!(term.brokers(second, &[1, 2]), nodes(&[1, 2]));
     }
-    assert_eq!(term.at(37), [6]);
+    assert_eq!(term.at(9), [6]);
 }
 
 #[test]
 fn trouble_with_the_own_link_begins_the_waiting_again() {
     let mut term = Term::new(&[(5, 1), (6, 2)]);
     term.lose(6);
-    (1..=10).for_each(|second| drop(term.at(second)));
-    term.link.failed(term.start + SECOND * 11);
+    (1..=2).for_each(|second| drop(term.at(second)));
+    term.link.failed(term.start + SECOND * 3);
     assert_eq!(term.round(40, &[]), [], "nothing was heard since");
-    for second in 12..29 {
+    for second in 12..18 {
         assert_eq!(term.at(second), [0; 0], "after {second} s");
     }
-    assert_eq!(term.at(30), [6], "18 s from the first sign after the trouble");
+    assert_eq!(term.at(18), [6], "two lease times from the first sign after the trouble");
 }
 
 #[test]
 fn who_comes_back_was_never_away() {
     let mut term = Term::new(&[(5, 1), (6, 2)]);
     term.lose(6);
-    (1..=15).for_each(|second| drop(term.at(second)));
+    (1..=2).for_each(|second| drop(term.at(second)));
     term.register(6, 2);
-    assert_eq!(term.at(16), [0; 0]);
+    assert_eq!(term.at(3), [0; 0]);
     term.lose(6);
-    for second in 17..=34 {
+    for second in 4..=5 {
         assert_eq!(term.at(second), [0; 0], "after {second} s");
     }
-    assert_eq!(term.at(35), [6]);
+    assert_eq!(term.at(6), [6]);
 }
 
 #[test]
@@ -170,14 +173,14 @@ fn what_ended_in_order_is_not_condemned_and_its_partitions_go_later() {
     assert_eq!(term.brokers(1, &[1, 2]), nodes(&[1, 2]));
     let death = term.liveness.next_death(term.start + SECOND);
     assert_eq!(death, Some(term.start + SECOND + DEAD_AFTER));
-    for second in 2..19 {
+    for second in 2..7 {
         assert_eq!(term.at(second), [0; 0]);
         assert_eq!(term.brokers(second, &[1, 2]), nodes(&[1, 2]), "it may be restarting");
     }
-    assert_eq!(term.brokers(19, &[1, 2]), nodes(&[1]));
+    assert_eq!(term.brokers(7, &[1, 2]), nodes(&[1]));
     term.register(7, 2);
-    term.at(20);
-    assert_eq!(term.brokers(20, &[1]), nodes(&[1, 2]));
+    term.at(8);
+    assert_eq!(term.brokers(8, &[1]), nodes(&[1, 2]));
 }
 
 #[test]
@@ -186,15 +189,15 @@ fn a_node_that_was_restarted_is_alive_by_its_new_session() {
     term.lose(6);
     term.at(1);
     term.register(7, 2);
-    (2..19).for_each(|second| drop(term.at(second)));
-    assert_eq!(term.at(19), [6], "nobody has sealed the old one");
-    let old = term.round(19, &[]).remove(0);
+    term.at(2);
+    assert_eq!(term.at(3), [6], "nobody has sealed the old one");
+    let old = term.round(3, &[]).remove(0);
     term.condemn(&old);
-    assert_eq!(term.brokers(19, &[1, 2]), nodes(&[1, 2]));
+    assert_eq!(term.brokers(3, &[1, 2]), nodes(&[1, 2]));
     // The new one loses its lease: that the old one is condemned says nothing of it.
     term.lose(7);
-    term.at(20);
-    assert_eq!(term.brokers(20, &[1, 2]), nodes(&[1, 2]));
+    term.at(4);
+    assert_eq!(term.brokers(4, &[1, 2]), nodes(&[1, 2]));
 }
 
 #[test]
@@ -214,7 +217,7 @@ fn a_new_term_finds_what_an_earlier_one_left() {
     assert!(!liveness.needs_look(link));
     let brokers = Brokers { ready: nodes(&[1]), awaited: nodes(&[2]) };
     assert_eq!(liveness.brokers(nodes(&[2, 3]), start), brokers, "3 is condemned");
-    (1..=18).for_each(|second| link.arrived(start + SECOND * second));
+    (1..=6).for_each(|second| link.arrived(start + SECOND * second));
     assert!(liveness.needs_look(link), "before it is asked");
     let suspects = liveness.suspects(link, &BTreeSet::new());
     let asked: Vec<_> = suspects.iter().map(|s| (s.id.0, s.node, s.session.clone())).collect();
@@ -279,25 +282,36 @@ fn steps() -> impl Strategy<Value = Vec<(Step, u8)>> {
     prop::collection::vec((step, any::<u8>()), 1..60)
 }
 
-/// What may be said of a session, kept the simple way: the last second at which something spoke
-/// against condemning it.
+/// What may be said of a session, kept the simple way: when it was registered last, and when it answered.
 struct Oracle {
     node: u32,
-    doubt: u32,
+    registered: u32,
+    answered: Option<u32>,
     condemned: bool,
+}
+
+impl Oracle {
+    /// From when on it may be condemned, given when there was trouble last.
+    fn due(&self, trouble: Option<u32>) -> u32 {
+        let trusted = |since: u32| since + TRUSTED_AFTER.as_secs() as u32;
+        let heard = trouble.into_iter().chain(self.answered).map(trusted).max().unwrap_or(0);
+        let missing = self.registered.max(trouble.unwrap_or(0)) + MISSING_AFTER.as_secs() as u32;
+        heard.max(missing)
+    }
 }
 
 fn check(steps: &[(Step, u8)]) {
     let mut term = Term::new(&[]);
-    let (mut second, mut trouble) = (0, 0);
+    let (mut second, mut trouble) = (0, None);
     let mut known: Vec<Oracle> = Vec::new();
     for (step, luck) in steps {
         let pick = |id: usize| (id < known.len()).then_some(id as u64 + 1);
         let mut seconds = 0;
         match step {
             Step::Register { node } => {
-                known.push(Oracle { node: *node, doubt: second, condemned: false });
-                term.register(known.len() as u64, *node);
+                let (node, registered) = (*node, second);
+                known.push(Oracle { node, registered, answered: None, condemned: false });
+                term.register(known.len() as u64, node);
             }
             Step::Again { id } => {
                 let Some(id) = pick(*id) else { continue };
@@ -313,12 +327,12 @@ fn check(steps: &[(Step, u8)]) {
             }
             Step::Trouble => {
                 term.link.failed(term.start + SECOND * second);
-                trouble = second;
+                trouble = Some(second);
             }
             Step::Silence { seconds } => {
                 second += seconds;
                 if *seconds > 1 {
-                    trouble = second;
+                    trouble = Some(second);
                 }
             }
             Step::Time { seconds: some } => seconds = *some,
@@ -327,16 +341,17 @@ fn check(steps: &[(Step, u8)]) {
             second += 1;
             term.link.arrived(term.start + SECOND * second);
             for view in &term.registered {
-                known[view.id.0 as usize - 1].doubt = second;
+                let of = &mut known[view.id.0 as usize - 1];
+                (of.registered, of.answered) = (second, None);
             }
             for suspect in term.round(second, &[]) {
                 let of = &mut known[suspect.id.0 as usize - 1];
                 assert!(!of.condemned && term.unsealed.contains_key(&suspect.id));
-                let doubt = of.doubt.max(trouble);
-                assert!(second - doubt >= 18, "{suspect:?} at {second}, in doubt until {doubt}");
-                assert!(second - doubt <= 20, "{suspect:?} at {second}, sure since {doubt}");
+                let due = of.due(trouble);
+                assert!(second >= due, "{suspect:?} at {second}, not before {due}");
+                assert!(second <= due + 2, "{suspect:?} at {second}, due at {due}");
                 if luck % 3 == 0 {
-                    of.doubt = second;
+                    of.answered = Some(second);
                     term.liveness.answered(suspect.id, term.start + SECOND * second);
                 } else {
                     of.condemned = true;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use weir_rpc::tonic::{self, Request, Response, Status};
 
-use super::{Answer, Question, Reply, wire};
+use super::{Answer, wire};
 use crate::controller::Controller;
 
 /// The service of `controller`.
@@ -17,29 +17,6 @@ pub fn service(
 /// See the module.
 pub struct Service(Arc<dyn Controller>);
 
-impl Service {
-    async fn answer(&self, question: Question) -> Answer {
-        let Self(controller) = self;
-        match question {
-            Question::CreateTopic(topic) => {
-                controller.create_topic(topic).await.map(Reply::Created)
-            }
-            Question::DeleteTopic(topic) => {
-                controller.delete_topic(topic).await.map(Reply::Deleted)
-            }
-            Question::CreatePartitions(wanted) => {
-                controller.create_partitions(wanted).await.map(|()| Reply::Done)
-            }
-            Question::AlterConfigs(wanted) => {
-                controller.alter_configs(wanted).await.map(|()| Reply::Done)
-            }
-            Question::ReportBroken(session) => {
-                controller.report_broken(session).await.map(|()| Reply::Done)
-            }
-        }
-    }
-}
-
 #[tonic::async_trait]
 impl wire::controller_server::Controller for Service {
     async fn ask(
@@ -48,7 +25,7 @@ impl wire::controller_server::Controller for Service {
     ) -> Result<Response<wire::Answer>, Status> {
         let question = serde_json::from_slice(&request.into_inner().question);
         let question = question.map_err(|error| Status::invalid_argument(error.to_string()))?;
-        let answer = self.answer(question).await;
+        let answer: Answer = self.0.ask(question).await;
         let answer =
             serde_json::to_vec(&answer).map_err(|error| Status::internal(error.to_string()))?;
         Ok(Response::new(wire::Answer { answer: answer.into() }))

@@ -5,19 +5,19 @@ use async_trait::async_trait;
 use super::{
     super::{
         election::Term,
-        liveness::{Suspect, Suspicion},
+        liveness::{Suspect, Suspicion, TRUSTED_AFTER},
         placement::Move,
     },
     *,
 };
 use crate::{
-    RegisterError, SESSION_TTL,
-    model::{Condemned, Role},
+    RegisterError, SESSION_PROOF, SESSION_TTL,
+    model::{Condemned, Drained, Role},
     store::Revision,
 };
 
 /// Long enough for two signs of life of a controller's link.
-const A_MOMENT: Duration = Duration::from_secs(5);
+const A_MOMENT: Duration = Duration::from_secs(3);
 
 /// What comes of asking, session by session; `Silent` of all others.
 #[derive(Clone, Default)]
@@ -109,16 +109,17 @@ impl Rig {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dead_broker_is_condemned_after_two_lease_times_and_not_before() {
+async fn a_dead_broker_is_condemned_when_its_lease_proves_nothing_any_more_and_not_before() {
     let rig = Rig::start().await;
+    tokio::time::sleep(TRUSTED_AFTER).await;
     rig.lose_lease(VICTIM).await;
     let start = Instant::now();
-    tokio::time::sleep(SESSION_TTL * 2 - Duration::from_millis(1)).await;
+    tokio::time::sleep(SESSION_PROOF - Duration::from_millis(1)).await;
     assert!(!rig.is_condemned(VICTIM).await && rig.told.asked().is_empty());
     assert_eq!(rig.assigned().await, [2, 2]);
     rig.until_condemned(VICTIM).await;
     rig.until_assigned([4, 0]).await;
-    assert!(start.elapsed() < SESSION_TTL * 2 + A_MOMENT, "{:?}", start.elapsed());
+    assert!(start.elapsed() < SESSION_PROOF + A_MOMENT, "{:?}", start.elapsed());
     assert_eq!(rig.told.asked(), [VICTIM]);
     let again = Session { node: NodeId(2), rpc: None, zone: None };
     let refused = rig.metadata.register_session(VICTIM, &again, SESSION_TTL).await.unwrap_err();
@@ -154,6 +155,52 @@ async fn a_broker_that_drains_is_left_at_once_and_returned_to() {
     rig.store.txn(put(node(false))).await.unwrap();
     session(&rig.store, 2, 12).await;
     rig.until_assigned([2, 2]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_is_drained_until_that_is_taken_back() {
+    let rig = Rig::start().await;
+    let drain = async |drain| {
+        let node = NodeId(2);
+        rig.process.controller.drain(Drain { node, drain }).await.unwrap();
+    };
+    for _ in 0..2 {
+        drain(true).await;
+    }
+    rig.until_assigned([4, 0]).await;
+    // Another session of that node is none that wants to have something.
+    session(&rig.store, 2, 12).await;
+    rig.process.view.wait_for(soon(), |now| now.session(SessionId(12)).cloned()).await.unwrap();
+    tokio::time::sleep(A_MOMENT).await;
+    assert_eq!(rig.assigned().await, [4, 0]);
+    for _ in 0..2 {
+        drain(false).await;
+    }
+    rig.until_assigned([2, 2]).await;
+    assert_eq!(keys(&rig.store, Drained::PREFIX).await, [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn partitions_are_moved_as_asked_and_stay() {
+    let rig = Rig::start().await;
+    let of_one = rig.metadata.assignment(rig.topic).await.unwrap().unwrap().value.nodes;
+    let partitions: Vec<u32> = (0..4).filter(|n| of_one[*n as usize] == NodeId(1)).collect();
+    let wanted = |topic, partitions: &[u32], to| MovePartitions {
+        topic,
+        partitions: partitions.to_vec(),
+        to: NodeId(to),
+    };
+    let asked = async |wanted| rig.process.controller.move_partitions(wanted).await;
+    assert_eq!(asked(wanted(rig.topic, &partitions, 2)).await, Ok(()));
+    tokio::time::sleep(A_MOMENT).await;
+    assert_eq!(rig.assigned().await, [0, 4], "nobody takes them back");
+    let unknown = asked(wanted(TopicId::NIL, &[0], 2)).await;
+    assert_eq!(unknown, Err(Error::UnknownTopic { topic: TopicRef::Id(TopicId::NIL) }));
+    let unknown = asked(wanted(rig.topic, &[0, 4], 1)).await;
+    assert_eq!(unknown, Err(Error::UnknownPartition { number: 4 }));
+    let unknown = asked(wanted(rig.topic, &[0], 3)).await;
+    assert_eq!(unknown, Err(Error::NoSuchBroker { node: NodeId(3) }));
+    assert_eq!(rig.assigned().await, [0, 4]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -242,17 +289,17 @@ async fn trouble_with_the_controllers_own_link_begins_the_waiting_again() {
     })
     .await;
     rig.lose_lease(VICTIM).await;
-    tokio::time::sleep(SESSION_TTL * 2 - A_MOMENT).await;
+    tokio::time::sleep(TRUSTED_AFTER - A_MOMENT).await;
     cut_off.store(true, Ordering::Relaxed);
     // One sign of life, and no more: it stays elected.
     tokio::time::sleep(ELECTION_TTL / 3).await;
     cut_off.store(false, Ordering::Relaxed);
     let start = Instant::now();
-    tokio::time::sleep(SESSION_TTL * 2 - A_MOMENT).await;
+    tokio::time::sleep(TRUSTED_AFTER - A_MOMENT).await;
     assert!(rig.process.controller.is_elected());
     assert!(!rig.is_condemned(VICTIM).await && rig.told.asked().is_empty());
     rig.until_condemned(VICTIM).await;
-    assert!(start.elapsed() < SESSION_TTL * 2 + A_MOMENT, "{:?}", start.elapsed());
+    assert!(start.elapsed() < TRUSTED_AFTER + A_MOMENT, "{:?}", start.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
@@ -260,7 +307,7 @@ async fn a_session_that_registers_again_in_time_is_not_condemned() {
     let rig = Rig::start().await;
     for _ in 0..5 {
         rig.lose_lease(VICTIM).await;
-        tokio::time::sleep(SESSION_TTL * 2 - Duration::from_secs(1)).await;
+        tokio::time::sleep(SESSION_PROOF - Duration::from_millis(100)).await;
         broker(&rig.store, 2).await;
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
@@ -273,7 +320,7 @@ async fn a_session_that_registers_again_in_time_is_not_condemned() {
 async fn a_broker_that_ended_in_order_is_not_condemned() {
     let rig = Rig::start().await;
     rig.lose_lease(VICTIM).await;
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     rig.metadata.seal(VICTIM, Seal { at: Slot(9), detail: None }).await.unwrap();
     tokio::time::sleep(DEAD_AFTER - A_MOMENT).await;
     assert_eq!(rig.assigned().await, [2, 2], "it may just be restarting");
@@ -297,7 +344,7 @@ async fn a_new_controller_goes_on_where_the_last_one_ended() {
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
     assert!(!rig.is_condemned(never).await, "this one has not seen it missing for long");
     rig.until_condemned(never).await;
-    assert!(start.elapsed() >= DEAD_AFTER);
+    assert!(start.elapsed() >= TRUSTED_AFTER);
 }
 
 #[tokio::test(start_paused = true)]

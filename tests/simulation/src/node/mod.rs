@@ -187,6 +187,8 @@ impl Life<'_> {
     async fn start(&self) -> Result<Started> {
         let Self { node, host, tasks, metadata, view, .. } = self;
         let Roles { broker, coordinator, controller, proxy } = node.roles;
+        let registration =
+            NodeRegistration::take(metadata.clone(), node.id, shown(node), tasks).await?;
         let (role, journal) = match broker {
             true => {
                 let (role, journal) = self.broker().await?;
@@ -195,8 +197,7 @@ impl Life<'_> {
             false => (None, None),
         };
         let own = role.as_ref().map(|role| (node.id, role.client()));
-        let registration =
-            NodeRegistration::keep(metadata.clone(), node.id, shown(node), tasks).await?;
+        registration.serve(shown(node).roles).await?;
         let own_controller = controller.then(|| (node.id, self.controller()));
         let brokers = Arc::new(LinkedBrokers::new(self.links.clone(), view.clone(), own));
         if let Some(journal) = journal {
