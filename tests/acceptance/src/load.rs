@@ -42,17 +42,29 @@ pub struct WriterSettings {
     pub codec: &'static str,
     /// Records that may wait for their acknowledgement before it pauses.
     pub in_flight: u64,
+    /// The first of the partitions that it writes to.
+    pub first_partition: i32,
+    /// What its times are told by.
+    pub clock: Stopwatch,
 }
 
 impl WriterSettings {
     /// A durable writer of small values.
     pub fn new(writer: u16, idempotent: bool) -> Self {
-        let (acks, codec) = ("all", "none");
-        Self { writer, idempotent, acks, value_bytes: 100, codec, in_flight: IN_FLIGHT }
+        Self {
+            writer,
+            idempotent,
+            acks: "all",
+            value_bytes: 100,
+            codec: "none",
+            in_flight: IN_FLIGHT,
+            first_partition: 0,
+            clock: Stopwatch::start(),
+        }
     }
 }
 
-/// A record that was acknowledged. Times are since its writer began.
+/// A record that was acknowledged. Times are by its writer's clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Acked {
     /// Which, and where it is.
@@ -68,11 +80,6 @@ pub struct Acked {
 pub struct Timeline(Arc<Reports>);
 
 impl Timeline {
-    /// The time since the writer began.
-    pub fn now(&self) -> Duration {
-        self.0.began.elapsed()
-    }
-
     /// How many records were acknowledged by `time`, about.
     pub fn len_at(&self, time: Duration) -> usize {
         self.0.acknowledged().partition_point(|acked| acked.acknowledged < time)
@@ -95,7 +102,7 @@ impl Timeline {
 
 /// What librdkafka reported of a writer's records.
 struct Reports {
-    began: Stopwatch,
+    clock: Stopwatch,
     /// In the order of their acknowledgement.
     acknowledged: Mutex<Vec<Acked>>,
     /// Records that it gave up, with the last reason.
@@ -106,9 +113,9 @@ struct Reports {
 }
 
 impl Reports {
-    fn new() -> Self {
+    fn new(clock: Stopwatch) -> Self {
         Self {
-            began: Stopwatch::start(),
+            clock,
             acknowledged: Mutex::default(),
             refused: Mutex::default(),
             reported: AtomicU64::new(0),
@@ -151,7 +158,7 @@ impl ProducerContext for Noting {
                 let place = Place { partition: message.partition(), offset: message.offset() };
                 let HandedOver { value, at: handed_over } = *record;
                 let mut all = self.0.acknowledged();
-                let (seen, acknowledged) = (Seen { place, value }, self.0.began.elapsed());
+                let (seen, acknowledged) = (Seen { place, value }, self.0.clock.elapsed());
                 all.push(Acked { seen, handed_over, acknowledged });
             }
             Err((error, _)) => {
@@ -176,7 +183,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// A writer to all partitions of `topic` in turn.
+    /// A writer to so many partitions of `topic` in turn.
     ///
     /// # Errors
     /// When librdkafka does not take the settings.
@@ -186,7 +193,7 @@ impl Writer {
         partitions: i32,
         settings: WriterSettings,
     ) -> Result<Self> {
-        let context = Noting(Arc::new(Reports::new()));
+        let context = Noting(Arc::new(Reports::new(settings.clock)));
         let reports = Arc::clone(&context.0);
         let mut config = client(bootstrap);
         config
@@ -221,9 +228,10 @@ impl Writer {
         self.payload.clear();
         write!(self.payload, "{value}")?;
         self.payload.resize(self.settings.value_bytes.max(self.payload.len()), FILLER);
-        let partition = i32::try_from(self.sent % u64::try_from(self.partitions)?)?;
+        let turn = i32::try_from(self.sent % u64::try_from(self.partitions)?)?;
+        let partition = self.settings.first_partition + turn;
         let key = value.number.to_string();
-        let handed_over = Box::new(HandedOver { value, at: self.reports.began.elapsed() });
+        let handed_over = Box::new(HandedOver { value, at: self.reports.clock.elapsed() });
         let record = BaseRecord::with_opaque_to(&self.topic, handed_over)
             .partition(partition)
             .key(&key)

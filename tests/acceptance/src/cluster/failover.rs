@@ -71,7 +71,7 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "{how:?} of {victims} of {} brokers, {times} times, {partitions} partitions: all \
-             acknowledge again after {:.0?} (median), {:.0?} (p99), {} records acknowledged",
+             acknowledge again after {:.2?} (median), {:.2?} (p99), {} records acknowledged",
             BROKERS.len(),
             percentile(&sorted, 50.0),
             percentile(&sorted, 99.0),
@@ -95,21 +95,24 @@ impl Failover {
         let mut slowest = Vec::new();
         for time in 0..self.times {
             until_even(&cluster, partitions)?;
-            traffic.acknowledged_again(traffic.timeline().now(), GIVEN_UP)?;
+            let usually = traffic.acknowledged_again(traffic.now(), GIVEN_UP)?;
             wait::let_pass(Duration::from_millis(chance.below(STEADY_MS)));
             let first = chance.below(BROKERS.len() as u64) as usize;
             let victims = BROKERS.iter().cycle().skip(first).take(self.victims);
-            let since = traffic.timeline().now();
+            let since = traffic.now();
             for victim in victims.clone() {
                 match self.how {
                     How::Kill => cluster.kill9(*victim)?,
                     How::Pause => cluster.pause(*victim, true)?,
                 }
             }
-            let mut again = traffic.acknowledged_again(since, GIVEN_UP)?;
-            again.sort_unstable();
+            let again = traffic.acknowledged_again(since, GIVEN_UP)?;
             let [median, last] = [50.0, 100.0].map(|part| percentile(&again, part));
-            eprintln!("failure {time}: half of them after {median:.0?}, all after {last:.0?}");
+            let usually = percentile(&usually, 100.0);
+            eprintln!(
+                "failure {time}: half of the partitions after {median:.2?}, all after {last:.2?} (without \
+                 a failure {usually:.2?})"
+            );
             slowest.push(last);
             for victim in victims {
                 match self.how {

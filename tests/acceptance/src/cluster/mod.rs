@@ -30,7 +30,7 @@ const EVEN: Duration = Duration::from_secs(120);
 /// # Errors
 /// When it does not serve.
 pub fn start(binary: impl AsRef<Path>, partitions: i32) -> Result<Cluster> {
-    let cluster = ClusterSettings::new(binary, &ROLES).on_s3().start()?;
+    let cluster = ClusterSettings::new(binary, &ROLES).start()?;
     let (_, address) = cluster.proxies().pop_first().expect("it has proxies");
     Admin::connect(address)?.create_topic(TOPIC, partitions)?;
     Ok(cluster)

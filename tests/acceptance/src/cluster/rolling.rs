@@ -46,8 +46,8 @@ impl fmt::Display for Report {
             [50.0, 99.0, 99.99, 100.0].map(|it| percentile(&self.took, it));
         writeln!(
             f,
-            "{} rolling restarts of {} nodes, {} partitions, {} records: p50 {p50:.0?}, p99 {p99:.0?}, \
-             p99.99 {p9999:.0?}, longest {most:.0?}",
+            "{} rolling restarts of {} nodes, {} partitions, {} records: p50 {p50:.2?}, p99 {p99:.2?}, \
+             p99.99 {p9999:.2?}, longest {most:.2?}",
             self.run.rounds,
             ROLES.len(),
             self.run.partitions,
@@ -70,22 +70,21 @@ impl Rolling {
         for _ in 0..self.rounds {
             for node in (1..).take(ROLES.len()) {
                 until_even(&cluster, partitions)?;
-                let since = traffic.timeline().now();
+                let since = traffic.now();
                 let status = cluster.stop(node)?;
                 ensure!(
                     status.success(),
                     "node {node} ended with {status}: {}",
                     cluster.tail(node)
                 );
-                let stopped = traffic.timeline().now();
+                let stopped = traffic.now();
                 cluster.launch(node)?;
                 cluster.wait_until_ready(node)?;
                 until_even(&cluster, partitions)?;
-                let even = traffic.timeline().now();
-                let mut took = traffic.timeline().took(since, even);
-                took.sort_unstable();
+                let even = traffic.now();
+                let took = traffic.took(since, even);
                 eprintln!(
-                    "node {node} ({}): down after {:.0?}, even after {:.0?}; a record took {:.0?} at most",
+                    "node {node} ({}): down after {:.2?}, even after {:.2?}; a record took {:.2?} at most",
                     ROLES[node as usize - 1].join(", "),
                     stopped - since,
                     even - since,

@@ -14,8 +14,11 @@ use weir_test_support::{Admin, Cluster};
 use super::TOPIC;
 use crate::load::{Acked, Reader, Timeline, Writer, WriterSettings};
 
-/// Records that may wait for their acknowledgement: those of some ten seconds.
-const IN_FLIGHT: u64 = 300_000;
+/// How many producers share the load: one has five requests in flight to a proxy at most, and librdkafka one
+/// partition in each.
+const WRITERS: u16 = 4;
+/// Records of one that may wait for their acknowledgement: those of some ten seconds.
+const IN_FLIGHT: u64 = 50_000;
 /// How finely the pace is kept.
 const TICK: Duration = Duration::from_millis(2);
 
@@ -30,11 +33,17 @@ pub struct TrafficSettings {
     pub value_bytes: usize,
 }
 
-/// Load under way: `acks=all`, idempotent.
+/// Load under way: `acks=all`, idempotent. Each of several producers has partitions of its own.
 pub struct Traffic {
     settings: TrafficSettings,
-    timeline: Timeline,
+    clock: Stopwatch,
     stop: Arc<AtomicBool>,
+    lanes: Vec<Lane>,
+}
+
+/// One producer.
+struct Lane {
+    timeline: Timeline,
     thread: JoinHandle<Result<Writer>>,
 }
 
@@ -52,31 +61,42 @@ impl Traffic {
     /// # Errors
     /// When librdkafka does not take the settings.
     pub fn start(cluster: &Cluster, settings: TrafficSettings) -> Result<Self> {
-        let TrafficSettings { partitions, bytes_per_second, value_bytes } = settings;
-        let load =
-            WriterSettings { value_bytes, in_flight: IN_FLIGHT, ..WriterSettings::new(0, true) };
-        let mut writer = Writer::new(&cluster.bootstrap(), TOPIC, partitions, load)?;
-        let (timeline, stop) = (writer.timeline(), Arc::new(AtomicBool::new(false)));
-        let stopping = Arc::clone(&stop);
-        let per_second = bytes_per_second as f64 / value_bytes as f64;
-        let pace = move || {
-            let clock = Stopwatch::start();
-            while !stopping.load(Ordering::Relaxed) {
-                let due = (clock.elapsed().as_secs_f64() * per_second) as u64;
-                while writer.sent() < due {
-                    writer.send()?;
-                }
-                wait::let_pass(TICK);
-            }
-            Ok(writer)
-        };
-        let thread = std::thread::Builder::new().name("traffic".to_owned()).spawn(pace)?;
-        Ok(Self { settings, timeline, stop, thread })
+        let (clock, stop) = (Stopwatch::start(), Arc::new(AtomicBool::new(false)));
+        let count = i32::from(WRITERS).min(settings.partitions);
+        let border = |place: i32| settings.partitions * place / count;
+        let lanes = (0..count).map(|place| {
+            let (first_partition, end) = (border(place), border(place + 1));
+            let load = WriterSettings {
+                value_bytes: settings.value_bytes,
+                in_flight: IN_FLIGHT,
+                first_partition,
+                clock,
+                ..WriterSettings::new(u16::try_from(place)?, true)
+            };
+            let partitions = end - first_partition;
+            let writer = Writer::new(&cluster.bootstrap(), TOPIC, partitions, load)?;
+            let share = f64::from(partitions) / f64::from(settings.partitions);
+            let per_second = settings.bytes_per_second as f64 / settings.value_bytes as f64 * share;
+            let (timeline, stop) = (writer.timeline(), Arc::clone(&stop));
+            let thread = std::thread::Builder::new().name(format!("traffic-{place}"));
+            let thread = thread.spawn(move || paced(writer, per_second, &stop))?;
+            Ok(Lane { timeline, thread })
+        });
+        let lanes = lanes.collect::<Result<_>>()?;
+        Ok(Self { settings, clock, stop, lanes })
     }
 
-    /// When everything is noted.
-    pub fn timeline(&self) -> &Timeline {
-        &self.timeline
+    /// The time since it began.
+    pub fn now(&self) -> Duration {
+        self.clock.elapsed()
+    }
+
+    /// How long each record took that was acknowledged between two times, sorted.
+    pub fn took(&self, since: Duration, until: Duration) -> Vec<Duration> {
+        let mut took: Vec<Duration> =
+            self.lanes.iter().flat_map(|lane| lane.timeline.took(since, until)).collect();
+        took.sort_unstable();
+        took
     }
 
     /// Waits until a record of every partition is acknowledged that was handed over after `since`; gives for
@@ -86,19 +106,25 @@ impl Traffic {
     /// When it takes more than `most`.
     pub fn acknowledged_again(&self, since: Duration, most: Duration) -> Result<Vec<Duration>> {
         let mut first: Vec<Option<Duration>> = vec![None; self.settings.partitions as usize];
-        let (mut seen, mut missing) = (self.timeline.len_at(since), first.len());
+        let mut seen: Vec<usize> =
+            self.lanes.iter().map(|lane| lane.timeline.len_at(since)).collect();
+        let mut missing = first.len();
         let done = wait::until("every partition acknowledges again", most, || {
-            for acked in self.timeline.from(&mut seen) {
-                let of = &mut first[acked.seen.place.partition as usize];
-                if acked.handed_over >= since && of.is_none() {
-                    *of = Some(acked.acknowledged - since);
-                    missing -= 1;
+            for (lane, seen) in self.lanes.iter().zip(&mut seen) {
+                for acked in lane.timeline.from(seen) {
+                    let of = &mut first[acked.seen.place.partition as usize];
+                    if acked.handed_over >= since && of.is_none() {
+                        *of = Some(acked.acknowledged - since);
+                        missing -= 1;
+                    }
                 }
             }
             (missing == 0).then_some(())
         });
         done.with_context(|| format!("{missing} partitions do not"))?;
-        Ok(first.into_iter().flatten().collect())
+        let mut first: Vec<Duration> = first.into_iter().flatten().collect();
+        first.sort_unstable();
+        Ok(first)
     }
 
     /// Ends, reads everything back and judges it.
@@ -107,9 +133,14 @@ impl Traffic {
     /// When something fails that is no broken promise.
     pub fn finish(self, cluster: &Cluster) -> Result<Outcome> {
         self.stop.store(true, Ordering::Relaxed);
-        let writer = self.thread.join().map_err(|_| anyhow!("the load has panicked"))??;
-        writer.flush()?;
-        let (known, acked) = writer.into_timed_history();
+        let (mut writers, mut acked) = (Vec::new(), Vec::new());
+        for lane in self.lanes {
+            let writer = lane.thread.join().map_err(|_| anyhow!("the load has panicked"))??;
+            writer.flush()?;
+            let (known, more) = writer.into_timed_history();
+            writers.push(known);
+            acked.extend(more);
+        }
         ensure!(!acked.is_empty(), "nothing was acknowledged");
         let partitions = self.settings.partitions;
         let (_, address) = cluster.proxies().pop_first().context("there is no proxy")?;
@@ -119,7 +150,20 @@ impl Traffic {
         let notes = recorder.client(Isolation::ReadUncommitted);
         notes.note_all(acked.iter().map(|it| Event::Acked(it.seen)));
         let end = Some(End::new(&vec![0; ends.len()], &ends, read));
-        let history = History { writers: vec![known], end, ..recorder.history() };
+        let history = History { writers, end, ..recorder.history() };
         Ok(Outcome { verdict: history.check(), acked })
     }
+}
+
+/// Writes at a steady pace until `stop`.
+fn paced(mut writer: Writer, per_second: f64, stop: &AtomicBool) -> Result<Writer> {
+    let clock = Stopwatch::start();
+    while !stop.load(Ordering::Relaxed) {
+        let due = (clock.elapsed().as_secs_f64() * per_second) as u64;
+        while writer.sent() < due {
+            writer.send()?;
+        }
+        wait::let_pass(TICK);
+    }
+    Ok(writer)
 }
