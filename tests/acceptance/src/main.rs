@@ -10,10 +10,12 @@ use weir_acceptance::bench::Bench;
 use weir_acceptance::burst::Burst;
 use weir_acceptance::cluster::failover::{Failover, How};
 use weir_acceptance::cluster::rolling::Rolling;
+use weir_acceptance::cluster::{Setting, StoreKind};
 use weir_acceptance::durability::Kill9;
 use weir_acceptance::group::Group;
 use weir_acceptance::matrix::Matrix;
 use weir_acceptance::{damage, hostile, scale, startup};
+use weir_test_store::Delays;
 use weir_test_support::{Kafka, Server, Weir};
 
 /// Long runs against a real server.
@@ -147,6 +149,14 @@ enum Run {
         #[command(flatten)]
         load: Load,
     },
+    /// The small and fast object store of the runs on clusters
+    #[command(hide = true)]
+    Store {
+        #[arg(long)]
+        port: u16,
+        #[command(flatten)]
+        delays: StoreDelays,
+    },
     /// Produce and consume beside Apache Kafka and beside what the machine can do
     BenchFirst {
         /// Data a round, in MiB
@@ -161,9 +171,36 @@ enum Run {
     },
 }
 
-/// Load on a cluster.
+/// What a cluster keeps its records in.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Store {
+    /// The small and fast object store
+    Native,
+    /// A real S3 server
+    S3,
+    /// A directory
+    Directory,
+}
+
+/// How long the small object store takes.
+#[derive(Clone, Copy, clap::Args)]
+struct StoreDelays {
+    /// Half of its answers take longer, in milliseconds; 0: none is delayed
+    #[arg(long, default_value_t = 0)]
+    median_ms: u64,
+    /// One of a hundred takes longer, in milliseconds
+    #[arg(long, default_value_t = 0)]
+    p99_ms: u64,
+}
+
+/// A cluster and the load on it.
 #[derive(Clone, Copy, clap::Args)]
 struct Load {
+    /// What records are kept in
+    #[arg(long, value_enum, default_value = "native")]
+    store: Store,
+    #[command(flatten)]
+    delays: StoreDelays,
     /// Bytes a second
     #[arg(long, default_value_t = 6 << 20)]
     bytes_per_second: u64,
@@ -174,6 +211,30 @@ struct Load {
 
 /// The environment variable that names Weir's binary; `cargo xtask accept` sets it.
 const BINARY: &str = "WEIR_TEST_BINARY";
+
+impl StoreDelays {
+    fn delays(self) -> Delays {
+        let [median, p99] = [self.median_ms, self.p99_ms].map(Duration::from_millis);
+        if median.is_zero() { Delays::none() } else { Delays::log_normal(median, p99, 1) }
+    }
+}
+
+impl Load {
+    fn setting(self) -> Result<Setting> {
+        let StoreDelays { median_ms, p99_ms } = self.delays;
+        let store = match self.store {
+            Store::S3 => StoreKind::S3,
+            Store::Directory => StoreKind::Directory,
+            Store::Native => {
+                let arguments = ["store", "--median-ms", &median_ms.to_string(), "--p99-ms"];
+                let mut arguments = arguments.map(str::to_owned).to_vec();
+                arguments.push(p99_ms.to_string());
+                StoreKind::Native(std::env::current_exe()?, arguments)
+            }
+        };
+        Ok(Setting { binary: binary()?.into(), store })
+    }
+}
 
 fn binary() -> Result<OsString> {
     std::env::var_os(BINARY).with_context(|| format!("set {BINARY} to weir's binary"))
@@ -232,7 +293,7 @@ impl Arguments {
             Run::Startup { mib } => show(startup::run(&mut self.start()?, mib << 20)?),
             Run::Failover { partitions, victims, pause, times, load, seed } => {
                 let how = if pause { How::Pause } else { How::Kill };
-                let Load { bytes_per_second, value_bytes } = load;
+                let Load { bytes_per_second, value_bytes, .. } = load;
                 let run = Failover {
                     partitions,
                     victims,
@@ -242,16 +303,20 @@ impl Arguments {
                     value_bytes,
                     seed,
                 };
-                let report = run.run(binary()?)?;
+                let report = run.run(&load.setting()?)?;
                 println!("{report}");
                 report.check()
             }
             Run::Rolling { partitions, rounds, load } => {
-                let Load { bytes_per_second, value_bytes } = load;
+                let Load { bytes_per_second, value_bytes, .. } = load;
                 let run = Rolling { partitions, rounds, bytes_per_second, value_bytes };
-                let report = run.run(binary()?)?;
+                let report = run.run(&load.setting()?)?;
                 println!("{report}");
                 report.check()
+            }
+            Run::Store { port, delays } => {
+                let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+                runtime.block_on(weir_test_store::serve(port, delays.delays()))
             }
             Run::BenchFirst { mib, value_bytes, rounds } => {
                 let weir = if self.against == Against::Weir { Some(self.start()?) } else { None };

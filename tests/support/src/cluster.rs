@@ -26,7 +26,18 @@ pub struct ClusterSettings {
     roles: Vec<&'static [&'static str]>,
     /// More of a configuration than what follows from the node: sections and their lines.
     sections: Vec<(String, String)>,
-    on_s3: bool,
+    store: StoreKind,
+}
+
+/// What a cluster keeps its records in.
+#[derive(Clone, Debug)]
+enum StoreKind {
+    /// A directory that all nodes see.
+    Directory,
+    /// An S3 server that somebody else wrote.
+    S3,
+    /// A small and fast one: a program and its arguments.
+    Native(PathBuf, Vec<String>),
 }
 
 /// The nodes of a cluster. Dropping it kills them, and removes the store.
@@ -54,13 +65,20 @@ impl ClusterSettings {
     /// Nodes with these roles, with ids from 1 on, over three members of etcd and a directory.
     pub fn new(binary: impl AsRef<Path>, roles: &[&'static [&'static str]]) -> Self {
         let (binary, roles) = (binary.as_ref().to_path_buf(), roles.to_vec());
-        Self { binary, roles, sections: Vec::new(), on_s3: false }
+        Self { binary, roles, sections: Vec::new(), store: StoreKind::Directory }
     }
 
     /// Over an S3 server instead of a directory.
     #[must_use]
     pub fn on_s3(mut self) -> Self {
-        self.on_s3 = true;
+        self.store = StoreKind::S3;
+        self
+    }
+
+    /// Over a small and fast S3 server instead of a directory; see [`S3::start_native`].
+    #[must_use]
+    pub fn on_native(mut self, program: impl Into<PathBuf>, arguments: Vec<String>) -> Self {
+        self.store = StoreKind::Native(program.into(), arguments);
         self
     }
 
@@ -83,7 +101,13 @@ impl ClusterSettings {
         let mut cluster = Cluster {
             nodes: (1..).zip(&self.roles).map(node).collect::<Result<_>>()?,
             etcd: Etcd::start()?,
-            s3: if self.on_s3 { Some(S3::start()?) } else { None },
+            s3: match &self.store {
+                StoreKind::Directory => None,
+                StoreKind::S3 => Some(S3::start()?),
+                StoreKind::Native(program, arguments) => {
+                    Some(S3::start_native(program, arguments)?)
+                }
+            },
             scratch: tempfile::tempdir()?,
             settings: self,
         };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -41,6 +42,32 @@ impl S3 {
         });
         made.with_context(|| process.tail())?;
         Ok(Self { port, process, scratch })
+    }
+
+    /// Starts a small and fast one, `program` with these arguments and `--port`, which makes buckets as needed.
+    ///
+    /// # Errors
+    /// When it does not serve in time.
+    pub fn start_native(program: &Path, arguments: &[String]) -> Result<Self> {
+        let (port, scratch) = (free_port()?, tempfile::tempdir()?);
+        let mut command = Command::new(program);
+        command.args(arguments).args(["--port", &port.to_string()]);
+        let process = Process::start(&mut command, Input::Empty, scratch.path(), "store")?;
+        let serves = wait::until("the store serves", START, || {
+            http::get(address(port), "/stats").ok().filter(|(status, _)| *status == 200)
+        });
+        serves.with_context(|| process.tail())?;
+        Ok(Self { port, process, scratch })
+    }
+
+    /// What a native one has been asked: how often each kind of request came.
+    ///
+    /// # Errors
+    /// When it does not say.
+    pub fn counts(&self) -> Result<BTreeMap<String, u64>> {
+        let (_, text) = http::get(address(self.port), "/stats")?;
+        let counts = text.lines().filter_map(|line| line.split_once(' '));
+        counts.map(|(kind, count)| Ok((kind.to_owned(), count.trim().parse()?))).collect()
     }
 
     /// The bucket, and below it what begins with `prefix`.

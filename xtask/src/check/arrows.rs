@@ -103,12 +103,14 @@ const PLACES: &[Place] = &[
         may: &["weir-test-cache", "weir-ids", "weir-runtime", "weir-protocol"],
         never: &[],
     },
+    Place { name: "weir-test-store", may: &[], never: &[] },
     Place { name: "weir-history", may: &[], never: IO },
     Place {
         name: "weir-acceptance",
         may: &[
             "weir-test-cache",
             "weir-test-support",
+            "weir-test-store",
             "weir-history",
             "weir-ids",
             "weir-runtime",

@@ -1,14 +1,13 @@
 //! Brokers that die or stand still under load: how long until every partition acknowledges again.
 
 use std::fmt;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use weir_history::Verdict;
 use weir_test_support::wait;
 
-use super::{BROKERS, Traffic, TrafficSettings, percentile, start, until_even};
+use super::{BROKERS, Setting, Traffic, TrafficSettings, percentile, start, until_even};
 use crate::chance::Chance;
 
 /// How long partitions may be without acknowledgements before a run is given up.
@@ -86,9 +85,9 @@ impl Failover {
     ///
     /// # Errors
     /// When something fails that is no broken promise.
-    pub fn run(self, binary: impl AsRef<Path>) -> Result<Report> {
+    pub fn run(self, setting: &Setting) -> Result<Report> {
         let Self { partitions, bytes_per_second, value_bytes, .. } = self;
-        let mut cluster = start(binary, partitions)?;
+        let mut cluster = start(setting, partitions)?;
         let settings = TrafficSettings { partitions, bytes_per_second, value_bytes };
         let traffic = Traffic::start(&cluster, settings)?;
         let mut chance = Chance::new(self.seed);

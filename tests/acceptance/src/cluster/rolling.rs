@@ -1,13 +1,12 @@
 //! Every node restarted in order, one after the other, under load: how long a client waits.
 
 use std::fmt;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use weir_history::Verdict;
 
-use super::{ROLES, Traffic, TrafficSettings, percentile, start, until_even};
+use super::{ROLES, Setting, Traffic, TrafficSettings, percentile, start, until_even};
 
 /// A rolling restart.
 #[derive(Clone, Copy, Debug)]
@@ -62,9 +61,9 @@ impl Rolling {
     ///
     /// # Errors
     /// When something fails that is no broken promise.
-    pub fn run(self, binary: impl AsRef<Path>) -> Result<Report> {
+    pub fn run(self, setting: &Setting) -> Result<Report> {
         let Self { partitions, bytes_per_second, value_bytes, .. } = self;
-        let mut cluster = start(binary, partitions)?;
+        let mut cluster = start(setting, partitions)?;
         let settings = TrafficSettings { partitions, bytes_per_second, value_bytes };
         let traffic = Traffic::start(&cluster, settings)?;
         for _ in 0..self.rounds {
