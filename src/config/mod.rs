@@ -69,6 +69,8 @@ pub(crate) struct Kafka {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Http {
     pub(crate) listen: String,
+    /// Who knows it may change the cluster over HTTP.
+    pub(crate) admin_token: Option<String>,
 }
 
 /// Where other nodes reach this one, if there are any.
@@ -187,7 +189,7 @@ impl Default for Kafka {
 
 impl Default for Http {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:9644".to_owned() }
+        Self { listen: "127.0.0.1:9644".to_owned(), admin_token: None }
     }
 }
 

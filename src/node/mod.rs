@@ -38,7 +38,7 @@ use weir_meta::{
 };
 use weir_proxy::{
     BoundProxy, Proxy, ProxyDeps,
-    http::{self, Readiness},
+    http::{self, Access, Admin, Readiness},
 };
 use weir_rpc::{Identity, Links, Server, tonic::service::Routes};
 use weir_runtime::{Runtime, TaskError, Tasks};
@@ -253,12 +253,16 @@ impl Parts<'_> {
             None => {}
         }
         settings::print_budget(self.config, self.roles, bound.as_ref());
+        let http = &self.config.http;
+        let access = Access::new(http.admin_token.clone(), &http.listen);
+        let (view, asked) = (self.view.clone(), Arc::clone(&controller));
+        let admin = Admin { view, controller: asked, access };
         let proxy = bound.map(|bound| {
             let coordinators = self.coordinators(coordinator.clone(), seen);
             bound.serve(self.proxy(brokers, coordinators, controller), &mut registry)
         });
-        let router = http::router(registry, readiness.clone());
-        let http = http::serve(&self.config.http.listen, router, &self.tasks).await?;
+        let router = http::router(registry, readiness.clone(), admin);
+        let http = http::serve(&http.listen, router, &self.tasks).await?;
         readiness.set(true);
         Ok(Started { registration, proxy, coordinator, broker, readiness, http })
     }

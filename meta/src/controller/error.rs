@@ -86,6 +86,12 @@ pub enum Error {
         /// The node.
         node: NodeId,
     },
+    /// INVALID_REQUEST.
+    #[error("there is no node {node}")]
+    NoSuchNode {
+        /// The node.
+        node: NodeId,
+    },
     /// UNKNOWN_TOPIC_OR_PARTITION.
     #[error("the topic has no partition {number}")]
     UnknownPartition {

@@ -7,6 +7,7 @@ use crate::{
     cas::{ATTEMPTS_MAX, Unclear, read},
     model::{Drained, Record},
     store::{Compare, Revision, Txn},
+    views::Snapshot,
 };
 
 impl Inner {
@@ -32,6 +33,10 @@ impl Inner {
     pub(super) async fn drain(&self, wanted: Drain) -> Result<(), Error> {
         let term = self.term()?;
         let Drain { node, drain } = wanted;
+        let is_known = |now: &Snapshot| now.node(node).is_some() || now.session_of(node).is_some();
+        if drain && !self.view.with(is_known) {
+            return Err(Error::NoSuchNode { node });
+        }
         let (key, mut unclear) = (Drained::key(node), Unclear::default());
         for _ in 0..ATTEMPTS_MAX {
             let found = read::<Drained>(self.store(), &key).await;

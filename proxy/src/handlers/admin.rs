@@ -65,7 +65,7 @@ pub(super) fn code(error: &controller::Error) -> ErrorCode {
             ErrorCode::INVALID_REPLICA_ASSIGNMENT
         }
         Error::InvalidConfig(_) => ErrorCode::INVALID_CONFIG,
-        Error::InternalTopic { .. } => ErrorCode::INVALID_REQUEST,
+        Error::InternalTopic { .. } | Error::NoSuchNode { .. } => ErrorCode::INVALID_REQUEST,
         Error::NotController { .. } => ErrorCode::NOT_CONTROLLER,
         // Both go away by themselves, and this code is retried by every client.
         Error::NoBrokers | Error::BeingDeleted { .. } => ErrorCode::REQUEST_TIMED_OUT,

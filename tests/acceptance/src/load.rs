@@ -3,6 +3,7 @@
 //! A value is its name and filler; the name alone goes into the history. Writers and readers outlive
 //! the server: librdkafka reconnects and sends again by itself, as it does in its users' programs.
 
+use std::cell::Cell;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -90,6 +91,14 @@ impl Timeline {
         let more = self.0.acknowledged()[*seen..].to_vec();
         *seen += more.len();
         more
+    }
+
+    /// How long each record of a partition took that was acknowledged between two times.
+    pub fn took_in(&self, partition: i32, since: Duration, until: Duration) -> Vec<Duration> {
+        let (from, to) = (self.len_at(since), self.len_at(until));
+        let acked = self.0.acknowledged();
+        let of_partition = acked[from..to].iter().filter(|it| it.seen.place.partition == partition);
+        of_partition.map(|it| it.acknowledged - it.handed_over).collect()
     }
 
     /// How long each record took that was acknowledged between two times.
@@ -298,6 +307,7 @@ impl Writer {
 /// A consumer of all partitions of a topic, outside any group.
 pub struct Reader {
     consumer: BaseConsumer<Quiet>,
+    errors: Cell<u64>,
 }
 
 struct Quiet;
@@ -325,7 +335,7 @@ impl Reader {
             list.add_partition_offset(topic, partition, Offset::Offset(0))?;
         }
         consumer.assign(&list)?;
-        Ok(Self { consumer })
+        Ok(Self { consumer, errors: Cell::new(0) })
     }
 
     /// Polls once; none when nothing came in `most`, or the server is away.
@@ -345,9 +355,17 @@ impl Reader {
                 Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
                     Err(error).context("a consumer's next offset is gone")
                 }
-                _ => Ok(None),
+                _ => {
+                    self.errors.set(self.errors.get() + 1);
+                    Ok(None)
+                }
             },
         }
+    }
+
+    /// How many errors it was told of that pass.
+    pub fn errors(&self) -> u64 {
+        self.errors.get()
     }
 
     /// Reads until each partition's offset in `ends` is reached.

@@ -1,21 +1,20 @@
 //! The long acceptance runs by name, with figures on standard output.
 
+mod clusters;
+
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
+use clusters::{ClusterRun, StoreDelays};
 use weir_acceptance::bench::Bench;
 use weir_acceptance::burst::Burst;
-use weir_acceptance::cluster::failover::{Failover, How};
-use weir_acceptance::cluster::rolling::Rolling;
-use weir_acceptance::cluster::{Setting, StoreKind};
 use weir_acceptance::durability::Kill9;
 use weir_acceptance::group::Group;
 use weir_acceptance::matrix::Matrix;
 use weir_acceptance::{damage, hostile, scale, startup};
-use weir_test_store::Delays;
 use weir_test_support::{Kafka, Server, Weir};
 
 /// Long runs against a real server.
@@ -118,37 +117,8 @@ enum Run {
         #[arg(long, default_value_t = 5 * 1024)]
         mib: u64,
     },
-    /// Brokers of a cluster die or stand still under load: how long until all partitions acknowledge again
-    Failover {
-        /// How many partitions
-        #[arg(long, default_value_t = 1_000)]
-        partitions: i32,
-        /// How many brokers at once
-        #[arg(long, default_value_t = 1)]
-        victims: usize,
-        /// They stand still, and go on later, instead of being killed
-        #[arg(long)]
-        pause: bool,
-        /// How often
-        #[arg(long, default_value_t = 20)]
-        times: u32,
-        #[command(flatten)]
-        load: Load,
-        /// Decides when they fail, and who
-        #[arg(long, default_value_t = 1)]
-        seed: u64,
-    },
-    /// Every node of a cluster is restarted in order under load: how long a record takes
-    Rolling {
-        /// How many partitions
-        #[arg(long, default_value_t = 1_000)]
-        partitions: i32,
-        /// How often
-        #[arg(long, default_value_t = 1)]
-        rounds: u32,
-        #[command(flatten)]
-        load: Load,
-    },
+    #[command(flatten)]
+    Cluster(ClusterRun),
     /// The small and fast object store of the runs on clusters
     #[command(hide = true)]
     Store {
@@ -171,70 +141,8 @@ enum Run {
     },
 }
 
-/// What a cluster keeps its records in.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Store {
-    /// The small and fast object store
-    Native,
-    /// A real S3 server
-    S3,
-    /// A directory
-    Directory,
-}
-
-/// How long the small object store takes.
-#[derive(Clone, Copy, clap::Args)]
-struct StoreDelays {
-    /// Half of its answers take longer, in milliseconds; 0: none is delayed
-    #[arg(long, default_value_t = 0)]
-    median_ms: u64,
-    /// One of a hundred takes longer, in milliseconds
-    #[arg(long, default_value_t = 0)]
-    p99_ms: u64,
-}
-
-/// A cluster and the load on it.
-#[derive(Clone, Copy, clap::Args)]
-struct Load {
-    /// What records are kept in
-    #[arg(long, value_enum, default_value = "native")]
-    store: Store,
-    #[command(flatten)]
-    delays: StoreDelays,
-    /// Bytes a second
-    #[arg(long, default_value_t = 6 << 20)]
-    bytes_per_second: u64,
-    /// Bytes of each value
-    #[arg(long, default_value_t = 1_000)]
-    value_bytes: usize,
-}
-
 /// The environment variable that names Weir's binary; `cargo xtask accept` sets it.
 const BINARY: &str = "WEIR_TEST_BINARY";
-
-impl StoreDelays {
-    fn delays(self) -> Delays {
-        let [median, p99] = [self.median_ms, self.p99_ms].map(Duration::from_millis);
-        if median.is_zero() { Delays::none() } else { Delays::log_normal(median, p99, 1) }
-    }
-}
-
-impl Load {
-    fn setting(self) -> Result<Setting> {
-        let StoreDelays { median_ms, p99_ms } = self.delays;
-        let store = match self.store {
-            Store::S3 => StoreKind::S3,
-            Store::Directory => StoreKind::Directory,
-            Store::Native => {
-                let arguments = ["store", "--median-ms", &median_ms.to_string(), "--p99-ms"];
-                let mut arguments = arguments.map(str::to_owned).to_vec();
-                arguments.push(p99_ms.to_string());
-                StoreKind::Native(std::env::current_exe()?, arguments)
-            }
-        };
-        Ok(Setting { binary: binary()?.into(), store })
-    }
-}
 
 fn binary() -> Result<OsString> {
     std::env::var_os(BINARY).with_context(|| format!("set {BINARY} to weir's binary"))
@@ -291,26 +199,8 @@ impl Arguments {
                 show(burst.run(&self.start()?)?)
             }
             Run::Startup { mib } => show(startup::run(&mut self.start()?, mib << 20)?),
-            Run::Failover { partitions, victims, pause, times, load, seed } => {
-                let how = if pause { How::Pause } else { How::Kill };
-                let Load { bytes_per_second, value_bytes, .. } = load;
-                let run = Failover {
-                    partitions,
-                    victims,
-                    how,
-                    times,
-                    bytes_per_second,
-                    value_bytes,
-                    seed,
-                };
-                let report = run.run(&load.setting()?)?;
-                println!("{report}");
-                report.check()
-            }
-            Run::Rolling { partitions, rounds, load } => {
-                let Load { bytes_per_second, value_bytes, .. } = load;
-                let run = Rolling { partitions, rounds, bytes_per_second, value_bytes };
-                let report = run.run(&load.setting()?)?;
+            Run::Cluster(run) => {
+                let report = run.run(binary()?)?;
                 println!("{report}");
                 report.check()
             }

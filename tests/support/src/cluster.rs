@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::{Etcd, Input, Process, S3, free_port, wait};
+use crate::{Etcd, Input, Operator, Process, S3, free_port, wait};
 
 /// How long a node may take to serve, on a busy machine too.
 const START: Duration = Duration::from_secs(120);
@@ -61,6 +61,13 @@ struct Node {
     process: Option<Process>,
 }
 
+impl Node {
+    fn new(id: u32, roles: &'static [&'static str]) -> Result<Self> {
+        let (kafka_port, http_port, rpc_port) = (free_port()?, free_port()?, free_port()?);
+        Ok(Self { id, roles, kafka_port, http_port, rpc_port, process: None })
+    }
+}
+
 impl ClusterSettings {
     /// Nodes with these roles, with ids from 1 on, over three members of etcd and a directory.
     pub fn new(binary: impl AsRef<Path>, roles: &[&'static [&'static str]]) -> Self {
@@ -94,12 +101,9 @@ impl ClusterSettings {
     /// # Errors
     /// When one does not in time; the message has the end of its output.
     pub fn start(self) -> Result<Cluster> {
-        let node = |(id, roles): (u32, &&'static [&'static str])| -> Result<Node> {
-            let (kafka_port, http_port, rpc_port) = (free_port()?, free_port()?, free_port()?);
-            Ok(Node { id, roles, kafka_port, http_port, rpc_port, process: None })
-        };
+        let nodes = (1..).zip(&self.roles).map(|(id, roles)| Node::new(id, roles));
         let mut cluster = Cluster {
-            nodes: (1..).zip(&self.roles).map(node).collect::<Result<_>>()?,
+            nodes: nodes.collect::<Result<_>>()?,
             etcd: Etcd::start()?,
             s3: match &self.store {
                 StoreKind::Directory => None,
@@ -203,6 +207,22 @@ impl Cluster {
     /// Where a node serves HTTP.
     pub fn http(&self, id: u32) -> SocketAddr {
         address(self.nodes[id as usize - 1].http_port)
+    }
+
+    /// An operator who talks to a node.
+    pub fn operator(&self, id: u32) -> Operator {
+        Operator::at(self.http(id))
+    }
+
+    /// Adds a node and starts it; gives its id. It may not serve yet.
+    ///
+    /// # Errors
+    /// When the program can't be started.
+    pub fn add(&mut self, roles: &'static [&'static str]) -> Result<u32> {
+        let id = u32::try_from(self.nodes.len())? + 1;
+        self.nodes.push(Node::new(id, roles)?);
+        self.launch(id)?;
+        Ok(id)
     }
 
     /// Starts a node that does not run. It may not serve yet.

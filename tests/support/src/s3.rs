@@ -38,7 +38,8 @@ impl S3 {
         command.arg("-c").arg(SERVER).arg(port.to_string());
         let process = Process::start(&mut command, Input::Empty, scratch.path(), "s3")?;
         let made = wait::until("the S3 server makes a bucket", START, || {
-            http::put(address(port), &format!("/{BUCKET}")).ok().filter(|status| *status == 200)
+            let made = http::send(address(port), "PUT", &format!("/{BUCKET}"), "");
+            made.ok().filter(|(status, _)| *status == 200)
         });
         made.with_context(|| process.tail())?;
         Ok(Self { port, process, scratch })

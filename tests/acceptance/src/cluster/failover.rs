@@ -1,13 +1,11 @@
 //! Brokers that die or stand still under load: how long until every partition acknowledges again.
 
-use std::fmt;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
-use weir_history::Verdict;
+use anyhow::Result;
 use weir_test_support::wait;
 
-use super::{BROKERS, Setting, Traffic, TrafficSettings, percentile, start, until_even};
+use super::{BROKERS, Report, Scene, Setting, Spread, TrafficSettings};
 use crate::chance::Chance;
 
 /// How long partitions may be without acknowledgements before a run is given up.
@@ -27,57 +25,18 @@ pub enum How {
 /// A run of failures.
 #[derive(Clone, Copy, Debug)]
 pub struct Failover {
-    /// How many partitions there are.
-    pub partitions: i32,
     /// How many brokers fail at once.
     pub victims: usize,
     /// What happens to them.
     pub how: How,
+    /// The elected controller dies with them, and comes back with them.
+    pub with_controller: bool,
     /// How often.
     pub times: u32,
-    /// Bytes a second of load.
-    pub bytes_per_second: u64,
-    /// Bytes a value.
-    pub value_bytes: usize,
+    /// The load.
+    pub load: TrafficSettings,
     /// Decides when they fail, and who.
     pub seed: u64,
-}
-
-/// What it came to.
-#[derive(Debug)]
-pub struct Report {
-    run: Failover,
-    /// For each failure when the slowest partition acknowledged again.
-    slowest: Vec<Duration>,
-    acknowledged: usize,
-    verdict: Verdict,
-}
-
-impl Report {
-    /// # Errors
-    /// When a promise was broken.
-    pub fn check(&self) -> Result<()> {
-        ensure!(self.verdict.is_clean(), "promises were broken\n{self}");
-        Ok(())
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut sorted = self.slowest.clone();
-        sorted.sort_unstable();
-        let Failover { partitions, victims, how, times, .. } = self.run;
-        writeln!(
-            f,
-            "{how:?} of {victims} of {} brokers, {times} times, {partitions} partitions: all \
-             acknowledge again after {:.2?} (median), {:.2?} (p99), {} records acknowledged",
-            BROKERS.len(),
-            percentile(&sorted, 50.0),
-            percentile(&sorted, 99.0),
-            self.acknowledged
-        )?;
-        write!(f, "{}", self.verdict)
-    }
 }
 
 impl Failover {
@@ -86,43 +45,61 @@ impl Failover {
     /// # Errors
     /// When something fails that is no broken promise.
     pub fn run(self, setting: &Setting) -> Result<Report> {
-        let Self { partitions, bytes_per_second, value_bytes, .. } = self;
-        let mut cluster = start(setting, partitions)?;
-        let settings = TrafficSettings { partitions, bytes_per_second, value_bytes };
-        let traffic = Traffic::start(&cluster, settings)?;
+        let mut scene = Scene::start(setting, self.load)?;
         let mut chance = Chance::new(self.seed);
         let mut slowest = Vec::new();
         for time in 0..self.times {
-            until_even(&cluster, partitions)?;
-            let usually = traffic.acknowledged_again(traffic.now(), GIVEN_UP)?;
+            scene.until_even()?;
+            let usually = scene.traffic.acknowledged_again(scene.traffic.now(), GIVEN_UP)?;
             wait::let_pass(Duration::from_millis(chance.below(STEADY_MS)));
-            let first = chance.below(BROKERS.len() as u64) as usize;
-            let victims = BROKERS.iter().cycle().skip(first).take(self.victims);
-            let since = traffic.now();
-            for victim in victims.clone() {
-                match self.how {
-                    How::Kill => cluster.kill9(*victim)?,
-                    How::Pause => cluster.pause(*victim, true)?,
-                }
-            }
-            let again = traffic.acknowledged_again(since, GIVEN_UP)?;
-            let [median, last] = [50.0, 100.0].map(|part| percentile(&again, part));
-            let usually = percentile(&usually, 100.0);
+            let victims = self.victims(&scene, chance.below(BROKERS.len() as u64) as usize)?;
+            let since = scene.traffic.now();
+            self.fail(&mut scene, &victims)?;
+            let again = Spread::of(scene.traffic.acknowledged_again(since, GIVEN_UP)?);
+            let usually = Spread::of(usually).most();
+            let (median, last) = (again.percentile(50.0), again.most());
             eprintln!(
                 "failure {time}: half of the partitions after {median:.2?}, all after {last:.2?} (without \
                  a failure {usually:.2?})"
             );
             slowest.push(last);
-            for victim in victims {
-                match self.how {
-                    How::Kill => cluster.launch(*victim)?,
-                    How::Pause => cluster.pause(*victim, false)?,
-                }
-            }
+            self.heal(&mut scene, &victims)?;
         }
-        until_even(&cluster, partitions)?;
-        let outcome = traffic.finish(&cluster)?;
-        let acknowledged = outcome.acked.len();
-        Ok(Report { run: self, slowest, acknowledged, verdict: outcome.verdict })
+        scene.until_even()?;
+        let outcome = scene.finish()?;
+        let Self { victims, how, times, load, .. } = self;
+        let figures = format!(
+            "{how:?} of {victims} of {} brokers{}, {times} times, {} partitions: all acknowledge again \
+             after {}; {} records acknowledged",
+            BROKERS.len(),
+            if self.with_controller { " and the controller" } else { "" },
+            load.partitions,
+            Spread::of(slowest),
+            outcome.acked.len()
+        );
+        Ok(Report::new(figures, outcome.verdict))
+    }
+
+    fn victims(&self, scene: &Scene, first: usize) -> Result<Vec<u32>> {
+        let mut victims: Vec<u32> =
+            BROKERS.iter().copied().cycle().skip(first).take(self.victims).collect();
+        if self.with_controller {
+            victims.push(scene.operator().controller()?);
+        }
+        Ok(victims)
+    }
+
+    fn fail(&self, scene: &mut Scene, victims: &[u32]) -> Result<()> {
+        victims.iter().try_for_each(|victim| match self.how {
+            How::Kill => scene.cluster.kill9(*victim),
+            How::Pause => scene.cluster.pause(*victim, true),
+        })
+    }
+
+    fn heal(&self, scene: &mut Scene, victims: &[u32]) -> Result<()> {
+        victims.iter().try_for_each(|victim| match self.how {
+            How::Kill => scene.cluster.launch(*victim),
+            How::Pause => scene.cluster.pause(*victim, false),
+        })
     }
 }

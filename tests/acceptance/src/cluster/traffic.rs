@@ -14,9 +14,6 @@ use weir_test_support::{Admin, Cluster};
 use super::TOPIC;
 use crate::load::{Acked, Reader, Timeline, Writer, WriterSettings};
 
-/// How many producers share the load: one has five requests in flight to a proxy at most, and librdkafka one
-/// partition in each.
-const WRITERS: u16 = 4;
 /// Records of one that may wait for their acknowledgement: those of some ten seconds.
 const IN_FLIGHT: u64 = 50_000;
 /// How finely the pace is kept.
@@ -31,6 +28,11 @@ pub struct TrafficSettings {
     pub bytes_per_second: u64,
     /// Bytes a value.
     pub value_bytes: usize,
+    /// How many producers share it: one has five requests in flight to a proxy at most, and librdkafka one
+    /// partition in each.
+    pub writers: u16,
+    /// The part of it that the first partition gets besides its share of the rest.
+    pub hot: f64,
 }
 
 /// Load under way: `acks=all`, idempotent. Each of several producers has partitions of its own.
@@ -62,20 +64,25 @@ impl Traffic {
     /// When librdkafka does not take the settings.
     pub fn start(cluster: &Cluster, settings: TrafficSettings) -> Result<Self> {
         let (clock, stop) = (Stopwatch::start(), Arc::new(AtomicBool::new(false)));
-        let count = i32::from(WRITERS).min(settings.partitions);
+        let count = i32::from(settings.writers).min(settings.partitions);
         let border = |place: i32| settings.partitions * place / count;
-        let lanes = (0..count).map(|place| {
-            let (first_partition, end) = (border(place), border(place + 1));
+        let even = (0..count).map(|place| {
+            let partitions = border(place)..border(place + 1);
+            let share =
+                f64::from(partitions.end - partitions.start) / f64::from(settings.partitions);
+            (partitions, share * (1.0 - settings.hot))
+        });
+        let hot = (settings.hot > 0.0).then_some((0..1, settings.hot));
+        let lanes = even.chain(hot).enumerate().map(|(place, (partitions, share))| {
             let load = WriterSettings {
                 value_bytes: settings.value_bytes,
                 in_flight: IN_FLIGHT,
-                first_partition,
+                first_partition: partitions.start,
                 clock,
                 ..WriterSettings::new(u16::try_from(place)?, true)
             };
-            let partitions = end - first_partition;
+            let partitions = partitions.end - partitions.start;
             let writer = Writer::new(&cluster.bootstrap(), TOPIC, partitions, load)?;
-            let share = f64::from(partitions) / f64::from(settings.partitions);
             let per_second = settings.bytes_per_second as f64 / settings.value_bytes as f64 * share;
             let (timeline, stop) = (writer.timeline(), Arc::clone(&stop));
             let thread = std::thread::Builder::new().name(format!("traffic-{place}"));
@@ -91,16 +98,24 @@ impl Traffic {
         self.clock.elapsed()
     }
 
-    /// How long each record took that was acknowledged between two times, sorted.
+    /// How long each record took that was acknowledged between two times.
     pub fn took(&self, since: Duration, until: Duration) -> Vec<Duration> {
-        let mut took: Vec<Duration> =
-            self.lanes.iter().flat_map(|lane| lane.timeline.took(since, until)).collect();
-        took.sort_unstable();
-        took
+        self.lanes.iter().flat_map(|lane| lane.timeline.took(since, until)).collect()
+    }
+
+    /// How long each record of a partition took that was acknowledged between two times.
+    pub fn took_in(&self, partition: i32, since: Duration, until: Duration) -> Vec<Duration> {
+        let took = |lane: &Lane| lane.timeline.took_in(partition, since, until);
+        self.lanes.iter().flat_map(took).collect()
+    }
+
+    /// How many records have been acknowledged.
+    pub fn acknowledged(&self) -> usize {
+        self.lanes.iter().map(|lane| lane.timeline.len_at(Duration::MAX)).sum()
     }
 
     /// Waits until a record of every partition is acknowledged that was handed over after `since`; gives for
-    /// each how long after that it was.
+    /// each partition how long after that it was.
     ///
     /// # Errors
     /// When it takes more than `most`.
@@ -122,9 +137,7 @@ impl Traffic {
             (missing == 0).then_some(())
         });
         done.with_context(|| format!("{missing} partitions do not"))?;
-        let mut first: Vec<Duration> = first.into_iter().flatten().collect();
-        first.sort_unstable();
-        Ok(first)
+        Ok(first.into_iter().flatten().collect())
     }
 
     /// Ends, reads everything back and judges it.

@@ -1,0 +1,210 @@
+//! The runs on clusters, as arguments.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::{Args, Subcommand, ValueEnum};
+use weir_acceptance::cluster::failover::{Failover, How};
+use weir_acceptance::cluster::growth::Growth;
+use weir_acceptance::cluster::hot::Hot;
+use weir_acceptance::cluster::moves::Moves;
+use weir_acceptance::cluster::outage::Outage;
+use weir_acceptance::cluster::rolling::Rolling;
+use weir_acceptance::cluster::{Report, Setting, StoreKind, TrafficSettings};
+use weir_test_store::Delays;
+
+#[derive(Clone, Copy, Subcommand)]
+pub(crate) enum ClusterRun {
+    /// Brokers of a cluster die or stand still under load: how long until all partitions acknowledge again
+    Failover {
+        /// How many brokers at once
+        #[arg(long, default_value_t = 1)]
+        victims: usize,
+        /// They stand still, and go on later, instead of being killed
+        #[arg(long)]
+        pause: bool,
+        /// The elected controller dies with them
+        #[arg(long)]
+        with_controller: bool,
+        /// How often
+        #[arg(long, default_value_t = 20)]
+        times: u32,
+        #[command(flatten)]
+        load: Load,
+        /// Decides when they fail, and who
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Every node of a cluster is restarted in order under load: how long a record takes
+    Rolling {
+        /// How often
+        #[arg(long, default_value_t = 1)]
+        rounds: u32,
+        /// How long load runs between two restarts, in seconds
+        #[arg(long, default_value_t = 5)]
+        steady_seconds: u64,
+        #[command(flatten)]
+        load: Load,
+    },
+    /// Partitions of a cluster are moved one by one under load: how long their records wait
+    Moves {
+        /// How many
+        #[arg(long, default_value_t = 100)]
+        times: u32,
+        #[command(flatten)]
+        load: Load,
+        /// Decides which, and where to
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// A fourth broker comes, and is drained, under load: how soon it has its share
+    Growth {
+        /// How often
+        #[arg(long, default_value_t = 3)]
+        times: u32,
+        /// How long load runs before and between, in seconds
+        #[arg(long, default_value_t = 5)]
+        steady_seconds: u64,
+        #[command(flatten)]
+        load: Load,
+    },
+    /// One partition has a large part of the load: how often partitions move because of it
+    Hot {
+        /// How long, in seconds
+        #[arg(long, default_value_t = 180)]
+        seconds: u64,
+        /// The last part of that, in which nothing may move, in seconds
+        #[arg(long, default_value_t = 60)]
+        quiet_seconds: u64,
+        #[command(flatten)]
+        load: Load,
+    },
+    /// etcd is away under load
+    Outage {
+        /// For how long, in seconds
+        #[arg(long, default_value_t = 600)]
+        seconds: u64,
+        /// Only its leader is killed instead
+        #[arg(long)]
+        leader: bool,
+        #[command(flatten)]
+        load: Load,
+    },
+}
+
+/// What a cluster keeps its records in.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Store {
+    /// The small and fast object store
+    Native,
+    /// A real S3 server
+    S3,
+    /// A directory
+    Directory,
+}
+
+/// How long the small object store takes.
+#[derive(Clone, Copy, Args)]
+pub(crate) struct StoreDelays {
+    /// Half of its answers take longer, in milliseconds; 0: none is delayed
+    #[arg(long, default_value_t = 0)]
+    median_ms: u64,
+    /// One of a hundred takes longer, in milliseconds
+    #[arg(long, default_value_t = 0)]
+    p99_ms: u64,
+}
+
+/// A cluster and the load on it.
+#[derive(Clone, Copy, Args)]
+pub(crate) struct Load {
+    /// What records are kept in
+    #[arg(long, value_enum, default_value = "native")]
+    store: Store,
+    #[command(flatten)]
+    delays: StoreDelays,
+    /// How many partitions
+    #[arg(long, default_value_t = 1_000)]
+    partitions: i32,
+    /// Bytes a second
+    #[arg(long, default_value_t = 5_500_000)]
+    bytes_per_second: u64,
+    /// Bytes of each value
+    #[arg(long, default_value_t = 2_200)]
+    value_bytes: usize,
+    /// Producers that share it
+    #[arg(long, default_value_t = 4)]
+    writers: u16,
+    /// The part of it that the first partition gets besides its share of the rest
+    #[arg(long, default_value_t = 0.0)]
+    hot: f64,
+}
+
+impl StoreDelays {
+    pub(crate) fn delays(self) -> Delays {
+        let [median, p99] = [self.median_ms, self.p99_ms].map(Duration::from_millis);
+        if median.is_zero() { Delays::none() } else { Delays::log_normal(median, p99, 1) }
+    }
+}
+
+impl Load {
+    fn setting(self, binary: OsString) -> Result<Setting> {
+        let StoreDelays { median_ms, p99_ms } = self.delays;
+        let store = match self.store {
+            Store::S3 => StoreKind::S3,
+            Store::Directory => StoreKind::Directory,
+            Store::Native => {
+                let arguments = ["store", "--median-ms", &median_ms.to_string(), "--p99-ms"];
+                let mut arguments = arguments.map(str::to_owned).to_vec();
+                arguments.push(p99_ms.to_string());
+                StoreKind::Native(std::env::current_exe()?, arguments)
+            }
+        };
+        Ok(Setting { binary: binary.into(), store, sections: Vec::new() })
+    }
+
+    fn traffic(self) -> TrafficSettings {
+        let Self { partitions, bytes_per_second, value_bytes, writers, hot, .. } = self;
+        TrafficSettings { partitions, bytes_per_second, value_bytes, writers, hot }
+    }
+}
+
+impl ClusterRun {
+    fn load(self) -> Load {
+        match self {
+            Self::Failover { load, .. }
+            | Self::Rolling { load, .. }
+            | Self::Moves { load, .. }
+            | Self::Growth { load, .. }
+            | Self::Hot { load, .. }
+            | Self::Outage { load, .. } => load,
+        }
+    }
+
+    pub(crate) fn run(self, binary: OsString) -> Result<Report> {
+        let (setting, load) = (self.load().setting(binary)?, self.load().traffic());
+        match self {
+            Self::Failover { victims, pause, with_controller, times, seed, .. } => {
+                let how = if pause { How::Pause } else { How::Kill };
+                Failover { victims, how, with_controller, times, load, seed }.run(&setting)
+            }
+            Self::Rolling { rounds, steady_seconds, .. } => {
+                let steady = Duration::from_secs(steady_seconds);
+                Rolling { rounds, steady, load }.run(&setting)
+            }
+            Self::Moves { times, seed, .. } => Moves { times, load, seed }.run(&setting),
+            Self::Growth { times, steady_seconds, .. } => {
+                let steady = Duration::from_secs(steady_seconds);
+                Growth { times, steady, load }.run(&setting)
+            }
+            Self::Hot { seconds, quiet_seconds, .. } => {
+                let [time, quiet] = [seconds, quiet_seconds].map(Duration::from_secs);
+                Hot { time, quiet, load }.run(&setting)
+            }
+            Self::Outage { seconds, leader, .. } => {
+                let time = (!leader).then(|| Duration::from_secs(seconds));
+                Outage { time, load }.run(&setting)
+            }
+        }
+    }
+}
