@@ -21,7 +21,7 @@ use divan::{
 use tokio::runtime::Runtime as Tokio;
 use uuid::Uuid;
 use weir_broker::{
-    Broker, BrokerDeps, BrokerSettings, LocalBroker, TopicRules,
+    Broker, BrokerDeps, BrokerSettings, LocalBroker, SlotSettings, TopicRules,
     client::{Acks, Append, BrokerClient, Origin},
 };
 use weir_ids::{
@@ -196,7 +196,7 @@ impl World {
         let tasks = Tasks::new();
         let settings = BrokerSettings {
             buffer_bytes: BUFFER_BYTES,
-            slot_bytes: BrokerSettings::SLOT_BYTES,
+            slots: SlotSettings::default(),
             shards: 2,
             sole: true,
         };

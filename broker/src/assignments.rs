@@ -15,7 +15,9 @@ use weir_meta::{
 };
 use weir_runtime::Stop;
 
-use crate::{Broker, OpenError, TopicRules, opening::Assigned};
+use crate::{
+    Broker, OpenError, TopicRules, opening::Assigned, releases::Releases, shard::ShardHandle,
+};
 
 /// How many partitions are opened together: the claims of one round of transactions.
 const OPEN_TOGETHER: usize = 1024;
@@ -23,6 +25,10 @@ const OPEN_TOGETHER: usize = 1024;
 /// things later.
 const FIRST_RETRY: Duration = Duration::from_millis(25);
 const LONGEST_RETRY: Duration = Duration::from_millis(500);
+/// How long a former owner is taken to be about to give something up.
+const ABOUT_TO: Duration = Duration::from_secs(2);
+/// How long what was read of former owners is kept for what they have not given up.
+const KEPT_FOR: Duration = Duration::from_secs(30);
 /// How often released partitions are looked at that checkpoints still cover.
 const LOOK_AT_COVERED: Duration = Duration::from_secs(30);
 
@@ -33,10 +39,16 @@ struct Opened {
     rules: BTreeMap<TopicId, (Arc<TopicConfig>, Arc<TopicRules>)>,
     /// Those that could not be opened up to now.
     failing: BTreeSet<TopicPartition>,
+    /// Those of them that a former owner is about to give up: appends to them wait here.
+    expected: BTreeSet<TopicPartition>,
+    /// News of what former owners give up.
+    releases: Option<Releases>,
     /// What ran on this node before is ended.
     ended_earlier: bool,
     retry_at: Option<Instant>,
     retry_pause: Duration,
+    /// Since when a former owner has had something to give up, or the last of it was given up.
+    early_since: Option<Instant>,
 }
 
 impl Broker {
@@ -75,6 +87,7 @@ impl Broker {
             tokio::select! {
                 biased;
                 changed = changes.next() => newest = changed,
+                () = released(&mut opened.releases) => {}
                 () = sleep_until(retry_at.unwrap_or_else(Instant::now)), if retry_at.is_some() => {}
                 () = sleep_until(look_at) => {
                     look_at = Instant::now() + LOOK_AT_COVERED;
@@ -119,6 +132,7 @@ impl Broker {
             })
             .collect();
         let mut failures = Vec::new();
+        self.expect(wanted.iter().map(|(partition, _)| *partition), opened);
         for wanted in wanted.chunks(OPEN_TOGETHER) {
             let results = self.open(wanted.to_vec()).await;
             for ((partition, _), result) in wanted.iter().zip(results) {
@@ -130,7 +144,44 @@ impl Broker {
         }
         // What was opened only for that: nothing else may ever call for another look.
         self.give_up(snapshot, opened).await;
-        opened.note(failures, snapshot, self.node())
+        let early = failures.iter().filter(|(_, error)| error.is_early());
+        let early: BTreeSet<_> = early.map(|(partition, _)| *partition).collect();
+        let news = opened.note(failures, snapshot, self.node());
+        self.await_releases(early, snapshot, opened);
+        if opened.early_for().is_none_or(|early| early > KEPT_FOR) {
+            self.forget_read().await;
+        }
+        news
+    }
+
+    /// Appends to these partitions wait until those are open, and to no others.
+    fn expect(&self, wanted: impl Iterator<Item = TopicPartition>, opened: &mut Opened) {
+        let wanted: BTreeSet<TopicPartition> = wanted.collect();
+        let over: Vec<_> = opened.expected.difference(&wanted).copied().collect();
+        self.on_shards(&over, ShardHandle::unexpect);
+        let new: Vec<_> = wanted.difference(&opened.expected).copied().collect();
+        self.on_shards(&new, ShardHandle::expect);
+        opened.expected = wanted;
+    }
+
+    /// Takes note of what former owners have yet to give up.
+    fn await_releases(
+        &self,
+        early: BTreeSet<TopicPartition>,
+        snapshot: &Snapshot,
+        opened: &mut Opened,
+    ) {
+        let topics: BTreeSet<TopicId> = early.iter().map(|partition| partition.topic).collect();
+        if topics.is_empty() {
+            opened.releases = None;
+        } else if opened.releases.as_ref().is_none_or(|known| !topics.is_subset(known.topics())) {
+            // None of them was assigned to this node before.
+            let from = snapshot.revision();
+            opened.releases = Some(Releases::watch(self.metadata(), topics, from));
+        }
+        // They need not wait for one that takes long.
+        let soon = opened.early_for().is_some_and(|early| early < ABOUT_TO);
+        self.expect(early.into_iter().filter(|_| soon), opened);
     }
 
     /// Gives up what is not this node's any more.
@@ -175,6 +226,11 @@ impl Broker {
 }
 
 impl Opened {
+    /// For how long a former owner has had something to give up and has not.
+    fn early_for(&self) -> Option<Duration> {
+        self.early_since.map(|since| since.elapsed())
+    }
+
     /// Takes note of what could not be opened, and returns what is new of that.
     fn note(
         &mut self,
@@ -190,13 +246,27 @@ impl Opened {
             .filter(|partition| snapshot.assigned(*partition) == Some(node))
             .collect();
         let moves_on = self.failing != before;
+        if !early {
+            self.early_since = None;
+        } else if moves_on || self.early_since.is_none() {
+            self.early_since = Some(Instant::now());
+        }
+        let soon = self.early_for().is_some_and(|early| early < ABOUT_TO);
         self.retry_pause = match self.retry_pause {
-            pause if early && moves_on || pause.is_zero() => FIRST_RETRY,
+            pause if soon || pause.is_zero() => FIRST_RETRY,
             pause => (pause * 2).min(LONGEST_RETRY),
         };
         let again = !failures.is_empty() || !self.ended_earlier;
         self.retry_at = again.then(|| Instant::now() + self.retry_pause);
         failures.into_iter().filter(|(partition, _)| !before.contains(partition)).collect()
+    }
+}
+
+/// Waits until a former owner has given something up.
+async fn released(releases: &mut Option<Releases>) {
+    match releases {
+        Some(releases) => releases.next().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -1,12 +1,12 @@
 //! One run of the broker role: a session, its log, its shards, and the way partitions come and go.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use prometheus_client::registry::Registry;
 use tokio::{sync::Mutex, time::Instant};
 use uuid::Uuid;
-use weir_ids::{NodeId, Offset, SessionId, TopicId, TopicPartition};
+use weir_ids::{NodeId, Offset, SessionId, Slot, TopicId, TopicPartition};
 use weir_meta::{
     Metadata, OwnedChange, OwnedError, OwnedUpdate, RegisterError, SESSION_TTL,
     model::{Seal, Session},
@@ -62,8 +62,8 @@ pub struct BrokerSettings {
     /// Room for records in memory: what is not durable yet, what waits for a checkpoint, and the
     /// tail for readers.
     pub buffer_bytes: u64,
-    /// How much a slot of the write-ahead log holds before the next is begun beside it.
-    pub slot_bytes: u64,
+    /// When slots of the write-ahead log are written.
+    pub slots: SlotSettings,
     /// How many tasks partitions are spread over.
     pub shards: usize,
     /// This process is known to be the only broker, e.g. by a lock on the directory: sessions that
@@ -72,9 +72,24 @@ pub struct BrokerSettings {
     pub sole: bool,
 }
 
-impl BrokerSettings {
-    /// A slot's usual size: large enough that a store takes one as fast as it takes anything.
-    pub const SLOT_BYTES: u64 = 8 << 20;
+/// When slots of the write-ahead log are written: what records wait for, and what writing costs. At once if
+/// nothing is being written, unless it says otherwise.
+#[derive(Clone, Debug)]
+pub struct SlotSettings {
+    /// How much one holds before the next is begun beside it.
+    pub bytes: u64,
+    /// How long records wait for company while another slot is being written; `None`: for as long as that
+    /// takes.
+    pub linger: Option<Duration>,
+    /// They wait for so long also while nothing is being written.
+    pub patient: bool,
+}
+
+impl Default for SlotSettings {
+    fn default() -> Self {
+        // Large enough that a store takes one as fast as it takes anything.
+        Self { bytes: 8 << 20, linger: None, patient: false }
+    }
 }
 
 impl StartError {
@@ -304,19 +319,28 @@ impl Broker {
         self.opening.lock().await.unsettled().collect()
     }
 
+    /// Takes note that partitions are released that have nothing from this slot on.
+    pub(crate) async fn released_below(&self, end: Slot) {
+        self.opening.lock().await.released(end);
+    }
+
+    /// Forgets what was read of other sessions.
+    pub(crate) async fn forget_read(&self) {
+        self.opening.lock().await.forget();
+    }
+
     /// Claims, recovers and opens partitions. One answer each, in order; those that fail may be
     /// tried again.
     pub async fn open(&self, assigned: Vec<Assigned>) -> Vec<Result<(), OpenError>> {
         let begun = Instant::now();
         let mut opening = self.opening.lock().await;
         let (ids, rules): (Vec<_>, Vec<_>) = assigned.into_iter().unzip();
-        self.on_shards(&ids, ShardHandle::expect);
         let claims = opening.number(&ids);
         self.checkpoints.claimed(claims.iter().map(|(id, claim)| (*claim, *id)).collect());
         let outcomes = opening.take_over(&claims, &rules).await;
         let (mut recovered, mut settled) = (Vec::new(), Vec::new());
-        let (mut failed, mut results) = (Vec::new(), Vec::with_capacity(claims.len()));
-        for ((id, claim), outcome) in claims.into_iter().zip(outcomes) {
+        let mut results = Vec::with_capacity(claims.len());
+        for ((_, claim), outcome) in claims.into_iter().zip(outcomes) {
             let error = match outcome {
                 Outcome::Recovered(claimed) => {
                     settled.push(claim);
@@ -333,7 +357,6 @@ impl Broker {
             if error.is_over() {
                 self.ending.tell(&error);
             }
-            failed.push(id);
             results.push(Err(error));
         }
         let mut by_shard: Vec<Vec<Claimed>> = self.shards.iter().map(|_| Vec::new()).collect();
@@ -342,14 +365,13 @@ impl Broker {
         }
         let opened = self.shards.iter().zip(by_shard).map(|(shard, claimed)| shard.open(claimed));
         join_all(opened).await;
-        opening.done();
+        opening.opened();
         let open = results.iter().filter(|result| result.is_ok()).count();
         self.metrics.partitions.inc_by(open as i64);
         if open > 0 {
             tracing::info!(partitions = open, took = ?begun.elapsed(), "partitions are open");
         }
         self.checkpoints.settled(settled);
-        self.on_shards(&failed, ShardHandle::unexpect);
         results
     }
 

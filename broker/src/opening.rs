@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use tokio::time::Instant;
 use weir_ids::{ClaimNumber, NodeId, SessionId, Slot, TopicPartition};
 use weir_meta::{ClaimError, Claimed as MetaClaimed, Metadata, model::Log, store::Remedy};
 use weir_segment_store::checkpoint::Listing;
@@ -105,6 +106,8 @@ pub(crate) struct Opening {
     /// The claims that were opened, and under which something may have been written.
     opened: BTreeSet<(TopicPartition, ClaimNumber)>,
     sessions: Sessions,
+    /// Nothing of what this session has released is in this slot or behind it.
+    released_below: Slot,
 }
 
 /// How often what was recovered is held against the metadata before it is left to later.
@@ -113,7 +116,13 @@ const CONFIRMATIONS_MAX: u32 = 10;
 impl Opening {
     pub(crate) fn new(deps: OpeningDeps, sessions: Sessions) -> Self {
         let (unsettled, opened) = (BTreeMap::new(), BTreeSet::new());
-        Self { deps, last_claim: ClaimNumber::NONE, unsettled, opened, sessions }
+        let (last_claim, released_below) = (ClaimNumber::NONE, Slot::OPEN);
+        Self { deps, last_claim, unsettled, opened, sessions, released_below }
+    }
+
+    /// Partitions are released that have nothing from this slot on.
+    pub(crate) fn released(&mut self, end: Slot) {
+        self.released_below = self.released_below.max(end);
     }
 
     /// Ends what ran on this node before: those who are to own its partitions need not wait until
@@ -154,9 +163,13 @@ impl Opening {
         claims: &[(TopicPartition, ClaimNumber)],
         rules: &[Arc<TopicRules>],
     ) -> Vec<Outcome> {
+        let begun = Instant::now();
         let results = self.claim(claims).await;
+        let claimed = begun.elapsed();
         let made: Vec<&MetaClaimed> = results.iter().filter_map(|it| it.as_ref().ok()).collect();
         let mut recovered = self.recover_all(&made).await.into_iter();
+        let (made, took) = (made.len(), begun.elapsed());
+        tracing::debug!(claims = claims.len(), made, ?claimed, ?took, "claims were made");
         let mut outcomes = Vec::with_capacity(claims.len());
         for ((claim, rules), result) in claims.iter().zip(rules).zip(&results) {
             outcomes.push(match result {
@@ -189,8 +202,13 @@ impl Opening {
         }
     }
 
-    /// What was recovered is open.
-    pub(crate) fn done(&mut self) {
+    /// What was recovered is open. What was read is kept: more may come from the same sessions.
+    pub(crate) fn opened(&mut self) {
+        self.sessions.forget_own();
+    }
+
+    /// Nothing more is to come from the sessions that were read.
+    pub(crate) fn forget(&mut self) {
         self.sessions.forget();
     }
 
@@ -213,6 +231,7 @@ impl Opening {
         if stuck.len() < ends {
             results = self.deps.metadata.claim(session, claims).await;
         }
+        self.warm_up(&stuck).await;
         let stuck: BTreeMap<SessionId, Arc<SessionError>> =
             stuck.into_iter().map(|(session, why)| (session, Arc::new(why))).collect();
         let why = |error: ClaimError| match &error {
@@ -222,6 +241,17 @@ impl Opening {
             _ => error.into(),
         };
         results.into_iter().map(|result| result.map_err(why)).collect()
+    }
+
+    /// Reads what there is of sessions that go on and have yet to give something up.
+    async fn warm_up(&mut self, stuck: &[(SessionId, SessionError)]) {
+        for (session, error) in stuck {
+            if matches!(error, SessionError::NotSealed(_))
+                && let Err(error) = self.sessions.warm_up(*session).await
+            {
+                tracing::debug!(%session, %error, "it will be read when it has given up its partitions");
+            }
+        }
     }
 
     /// What earlier owners left of these partitions, in order.
@@ -270,7 +300,7 @@ impl Opening {
         if back.is_empty() || self.sessions.all().contains_key(&own) {
             return Ok(());
         }
-        if !self.deps.checkpoints.now().await {
+        if !self.deps.checkpoints.covering(self.released_below).await {
             return Err(OpenError::NotCheckpointed);
         }
         let mut listings = Vec::with_capacity(back.len());

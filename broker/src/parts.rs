@@ -19,7 +19,7 @@ use crate::{
     shard::{Shard, ShardHandle, ShardInbox},
     standing::Standing,
     trouble::Trouble,
-    wal::{GatherSettings, Wal, WalHandle, WalInbox},
+    wal::{Wal, WalHandle, WalInbox},
 };
 
 /// Ways to all tasks of a session.
@@ -85,7 +85,7 @@ impl Parts {
             trouble: self.trouble.clone(),
             buffers: Arc::clone(&self.buffers),
             metrics: self.metrics.clone(),
-            settings: GatherSettings::of_slots(settings.slot_bytes),
+            settings: settings.slots.clone(),
             ending: self.ending.clone(),
         };
         tasks.spawn_fallible("write-ahead log", |stop| log.run(inboxes.wal, stop));

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use weir_ids::TopicPartition;
 use weir_meta::{Error as MetaError, OwnedChange, OwnedError, OwnedUpdate, store::Remedy};
 
@@ -15,6 +15,8 @@ use crate::{Broker, shard::ShardHandle};
 
 /// How many partitions are given up together: each of them waits until all are.
 const TOGETHER: usize = 32;
+/// How long the next owner has to read the checkpoints before anything stops.
+const WARM_UP: Duration = Duration::from_millis(150);
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LONGEST_RETRY: Duration = Duration::from_secs(2);
 
@@ -22,8 +24,9 @@ impl Broker {
     /// Releases partitions that are open here. Returns when it is known of each that it is released,
     /// or somebody else's already; ends early only if the session does.
     pub(crate) async fn release(&self, ids: Vec<TopicPartition>) {
-        // Before anything stops: the next owner then has little to read.
+        // Before anything stops: the next owner then has little to read, and can read most of it before.
         self.checkpoints().now().await;
+        sleep(WARM_UP).await;
         for some in ids.chunks(TOGETHER) {
             self.release_together(some).await;
         }
@@ -34,10 +37,13 @@ impl Broker {
         for id in ids {
             by_shard[ShardHandle::of(self.shards(), *id).0].push(*id);
         }
+        let frozen = Instant::now();
         for (shard, ids) in self.shards().iter().zip(by_shard) {
             shard.freeze(ids).await;
         }
         let Some(end_slot) = self.wal().flush().await else { return };
+        let flushed = frozen.elapsed();
+        self.released_below(end_slot).await;
         let mut updates = Vec::with_capacity(ids.len());
         for id in ids {
             let (_, shard) = ShardHandle::of(self.shards(), *id);
@@ -47,6 +53,8 @@ impl Broker {
             updates.push(OwnedUpdate { partition: *id, epoch, change });
         }
         self.send_releases(updates).await;
+        let took = frozen.elapsed();
+        tracing::info!(partitions = ids.len(), ?flushed, ?took, "partitions are released");
     }
 
     async fn send_releases(&self, mut updates: Vec<OwnedUpdate>) {

@@ -8,7 +8,7 @@ use bytestring::ByteString;
 use tempfile::TempDir;
 use uuid::Uuid;
 use weir_broker::{
-    Broker, BrokerDeps, BrokerSettings, LocalBroker,
+    Broker, BrokerDeps, BrokerSettings, LocalBroker, SlotSettings,
     client::{BrokerClient, Brokers},
 };
 use weir_coordinator::{
@@ -93,7 +93,7 @@ impl World {
         };
         let settings = BrokerSettings {
             buffer_bytes: 8 << 20,
-            slot_bytes: BrokerSettings::SLOT_BYTES,
+            slots: SlotSettings::default(),
             shards: 2,
             sole: true,
         };

@@ -73,21 +73,13 @@ impl NodeRegistration {
         let node = Node { roles: Vec::new(), ..node };
         let give_up = Instant::now() + NODE_TTL * 2;
         let lease = loop {
-            let found = read::<Node>(metadata.store(), &Node::key(id)).await?;
-            let other = found.as_ref().filter(|found| found.value.rpc != node.rpc);
-            if let Some(other) = other {
-                if Instant::now() >= give_up {
-                    return Err(NodeError::IdInUse { id, at: other.value.rpc.clone() });
+            match show(&metadata, id, &node).await {
+                Ok(Some(lease)) => break lease,
+                Ok(None) => {}
+                Err(NodeError::IdInUse { .. }) if Instant::now() < give_up => {
+                    sleep(LOOK_AGAIN).await;
                 }
-                sleep(LOOK_AGAIN).await;
-                continue;
-            }
-            let lease = metadata.grant(NODE_TTL).await?;
-            let revision = found.map_or(Revision::NONE, |found| found.revision);
-            let same = Compare::unchanged(Node::key(id), revision);
-            let txn = Txn::new().when(same).put_leased(Node::key(id), node.encode(), lease);
-            if Unclear::default().commit(metadata.store(), txn).await?.is_some() {
-                break lease;
+                Err(error) => return Err(error),
             }
         };
         let shown = Arc::new(Mutex::new(Shown { node, lease }));
@@ -138,15 +130,27 @@ impl NodeRegistration {
         if !matches!(kept, Err(StoreError::LeaseNotFound { .. })) {
             return;
         }
-        let again = async {
-            let lease = self.metadata.grant(NODE_TTL).await?;
-            self.metadata.register_node(self.id, &shown.node, lease).await.map(|()| lease)
-        };
-        match again.await {
-            Ok(lease) => shown.lease = lease,
+        match show(&self.metadata, self.id, &shown.node).await {
+            Ok(Some(lease)) => shown.lease = lease,
+            Ok(None) => {}
             Err(error) => tracing::warn!(%error, "the node is not registered again yet"),
         }
     }
+}
+
+/// Shows a node under a lease of its own, unless another is shown under its id. `None`: something has changed
+/// meanwhile.
+async fn show(metadata: &Metadata, id: NodeId, node: &Node) -> Result<Option<LeaseId>, NodeError> {
+    let found = read::<Node>(metadata.store(), &Node::key(id)).await?;
+    if let Some(other) = found.as_ref().filter(|found| found.value.rpc != node.rpc) {
+        return Err(NodeError::IdInUse { id, at: other.value.rpc.clone() });
+    }
+    let lease = metadata.grant(NODE_TTL).await?;
+    let revision = found.map_or(Revision::NONE, |found| found.revision);
+    let same = Compare::unchanged(Node::key(id), revision);
+    let txn = Txn::new().when(same).put_leased(Node::key(id), node.encode(), lease);
+    let shown = Unclear::default().commit(metadata.store(), txn).await?;
+    Ok(shown.map(|_| lease))
 }
 
 #[cfg(test)]
@@ -217,6 +221,34 @@ mod tests {
         first.shutdown().await.unwrap();
         take(&store, "there", &second).await.unwrap();
         assert_eq!(shown(&store).await.unwrap().0, node("there"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_whose_id_was_taken_while_it_was_away_does_not_take_it_back() {
+        let (store, first, second) = (Memory::new(), Tasks::new(), Tasks::new());
+        take(&store, "here", &first).await.unwrap();
+        let (_, lease) = shown(&store).await.unwrap();
+        store.revoke(lease).await.unwrap();
+        take(&store, "there", &second).await.unwrap();
+        let mut events = store.watch(Node::PREFIX, Revision::NONE.next());
+        let changes = async {
+            loop {
+                events.next().await.unwrap();
+                assert_ne!(shown(&store).await.map(|(node, _)| node.rpc), None);
+            }
+        };
+        // It gives signs of life meanwhile.
+        tokio::time::timeout(NODE_TTL * 3, changes).await.unwrap_err();
+        assert_eq!(shown(&store).await.unwrap().0, node("there"));
+        second.shutdown().await.unwrap();
+        let mut events = store.watch(Node::PREFIX, Revision::NONE.next());
+        let back = async {
+            while shown(&store).await.is_none() {
+                events.next().await.unwrap();
+            }
+        };
+        tokio::time::timeout(NODE_TTL, back).await.expect("never shown again");
+        assert_eq!(shown(&store).await.unwrap().0, node("here"));
     }
 
     #[tokio::test(start_paused = true)]

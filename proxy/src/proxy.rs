@@ -21,7 +21,7 @@ use crate::{
     connection::{Peer, Shared},
     handlers::{Handlers, Sessions},
     listener::{Admission, Endpoint, ListenError, Listener, ListenerConfig, Reception},
-    routing::Epochs,
+    routing::Owners,
     settings::{Settings, SettingsError},
     tail::Tails,
 };
@@ -160,7 +160,7 @@ impl BoundProxy {
             reader,
             producer_ids,
             tails: Tails::new(serving.clone(), settings.idle_subscriptions_max),
-            epochs: Epochs::default(),
+            owners: Owners::default(),
             began: Instant::now(),
             fetch_sessions: Sessions::new(settings.fetch_session_memory_bytes),
             lagging_reads: Semaphore::new(settings.lagging_reads_max),

@@ -50,7 +50,7 @@ use crate::{
     connection::{Peer, Shared},
     handlers::{Call, Handlers, Sessions},
     listener::Endpoint,
-    routing::Epochs,
+    routing::Owners,
     settings::Settings,
     tail::Tails,
 };
@@ -185,7 +185,7 @@ impl Fixture {
             controller: Arc::new(controller),
             reader: Reader::new(store.clone(), 1 << 20),
             tails: Tails::new(tasks.child(), settings.idle_subscriptions_max),
-            epochs: Epochs::default(),
+            owners: Owners::default(),
             began: Instant::now(),
             fetch_sessions: Sessions::new(settings.fetch_session_memory_bytes),
             lagging_reads: Semaphore::new(settings.lagging_reads_max),

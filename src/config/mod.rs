@@ -87,6 +87,10 @@ pub(crate) struct Rpc {
 pub(crate) struct Broker {
     /// Room for records in memory: in flight, waiting for a checkpoint, and the tail for readers.
     pub(crate) buffer_bytes: u64,
+    /// How long records wait for company while others are being written; 0: until that is done.
+    pub(crate) linger_ms: Option<u64>,
+    /// They wait for so long also while nothing is being written: fewer requests to the store.
+    pub(crate) linger_always: bool,
     /// How many tasks partitions are spread over; 0: one a core, at most 8.
     pub(crate) shards: usize,
     /// How large a file of the local write-ahead log is made.
@@ -195,7 +199,13 @@ impl Default for Http {
 
 impl Default for Broker {
     fn default() -> Self {
-        Self { buffer_bytes: 256 << 20, shards: 0, wal_file_bytes: 64 << 20 }
+        Self {
+            buffer_bytes: 256 << 20,
+            linger_ms: None,
+            linger_always: false,
+            shards: 0,
+            wal_file_bytes: 64 << 20,
+        }
     }
 }
 

@@ -249,7 +249,10 @@ impl Parts<'_> {
         registration.serve(self.roles.list()).await?;
         match &broker {
             Some(broker) if self.is_alone => tidy_up(broker, &self.tasks),
-            Some(_) => self.collect(Arc::clone(&brokers)),
+            Some(broker) => {
+                self.collect(Arc::clone(&brokers));
+                self.report_load(Arc::clone(broker), Arc::clone(&controller));
+            }
             None => {}
         }
         settings::print_budget(self.config, self.roles, bound.as_ref());
@@ -387,6 +390,13 @@ impl Parts<'_> {
     fn report(&self, broken: BrokenLinks, controller: Arc<dyn Controller>) {
         self.tasks.spawn("broken links", |stop| async move {
             broken.report(&*controller, stop).await;
+        });
+    }
+
+    /// Tells the controller what the broker has to do.
+    fn report_load(&self, broker: Arc<BrokerRole>, controller: Arc<dyn Controller>) {
+        self.tasks.spawn("load reports", |stop| async move {
+            broker.report_load(&*controller, stop).await;
         });
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use weir_broker::BrokerSettings;
+use weir_broker::{BrokerSettings, SlotSettings};
 use weir_ids::NodeId;
 use weir_proxy::{BoundProxy, ListenerConfig, ProxyConfig, Settings as ProxySettings};
 
@@ -13,14 +13,27 @@ use crate::config::Config;
 /// At most so many tasks share the partitions.
 const SHARDS_MAX: usize = 8;
 
+/// How long records wait for company, while an object store takes a slot, unless set.
+const OBJECT_LINGER: Duration = Duration::from_millis(50);
+
 pub(super) fn broker(config: &Config, sole: bool) -> BrokerSettings {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let shards = match config.broker.shards {
         0 => cores.min(SHARDS_MAX),
         set => set,
     };
-    let (buffer_bytes, slot_bytes) = (config.broker.buffer_bytes, BrokerSettings::SLOT_BYTES);
-    BrokerSettings { buffer_bytes, slot_bytes, shards, sole }
+    let linger = match config.broker.linger_ms {
+        // A local log gathers while it synchronises.
+        None if sole => Duration::ZERO,
+        None => OBJECT_LINGER,
+        Some(set) => Duration::from_millis(set),
+    };
+    let slots = SlotSettings {
+        linger: (!linger.is_zero()).then_some(linger),
+        patient: config.broker.linger_always,
+        ..SlotSettings::default()
+    };
+    BrokerSettings { buffer_bytes: config.broker.buffer_bytes, slots, shards, sole }
 }
 
 pub(super) fn coordinator(config: &Config) -> weir_coordinator::Settings {

@@ -21,7 +21,7 @@ mod triggers;
 use std::collections::BTreeSet;
 
 use tokio::sync::{mpsc, oneshot};
-use weir_ids::{ClaimNumber, TopicPartition};
+use weir_ids::{ClaimNumber, Slot, TopicPartition};
 use weir_segment_store::ObjectName;
 
 pub(crate) use task::{Checkpointer, CheckpointerDeps};
@@ -45,6 +45,8 @@ enum Message {
     Closed(Vec<TopicPartition>),
     /// Checkpoint now; the answer says whether everything up to here is published.
     Now(oneshot::Sender<bool>),
+    /// Checkpoint now what is in slots below this one; the answer says whether it is published.
+    Covering(Slot, oneshot::Sender<bool>),
     References(oneshot::Sender<BTreeSet<ObjectName>>),
 }
 
@@ -92,6 +94,13 @@ impl CheckpointHandle {
     pub(crate) async fn now(&self) -> bool {
         let (done, answer) = oneshot::channel();
         self.send(Message::Now(done));
+        answer.await.unwrap_or(false)
+    }
+
+    /// Makes a checkpoint unless all that is durable below `end` is published; true if it is.
+    pub(crate) async fn covering(&self, end: Slot) -> bool {
+        let (done, answer) = oneshot::channel();
+        self.send(Message::Covering(end, done));
         answer.await.unwrap_or(false)
     }
 }

@@ -244,6 +244,13 @@ impl Checkpointer {
                 }
             }
             Message::Now(done) => self.requests.push(done),
+            Message::Covering(end, done) => {
+                let waits = self.pending.is_some() || self.slots.iter().any(|it| it.slot < end);
+                match waits {
+                    true => self.requests.push(done),
+                    false => drop(done.send(true)),
+                }
+            }
             Message::References(answer) => drop(answer.send(self.references())),
         }
     }

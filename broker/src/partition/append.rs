@@ -20,6 +20,8 @@ pub(crate) struct Accepted {
     pub(crate) epoch: LeaderEpoch,
     pub(crate) entry: BatchEntry,
     pub(crate) batch: weir_protocol::records::PatchedBatch,
+    /// A coordinator waits for it, and clients for the coordinator.
+    pub(crate) urgent: bool,
 }
 
 /// What became of an append.
@@ -45,9 +47,11 @@ impl Partition {
         now: Timestamp,
         patcher: &mut Patcher,
     ) -> Verdict {
+        let urgent = append.origin == Origin::Coordinator;
         match self.judge(append, now) {
             Ok(Judged::New(batch, acks)) => {
-                self.accept(batch, acks, resolver, reserved, now, patcher)
+                let place = Place { resolver, reserved, urgent };
+                self.accept(batch, acks, place, now, patcher)
             }
             Ok(Judged::Duplicate(appended))
                 if appended.last < self.durable || is_planted(Bug::DuplicateAnsweredEarly) =>
@@ -123,11 +127,11 @@ impl Partition {
         &mut self,
         batch: VerifiedBatch,
         acks: Acks,
-        resolver: Resolver,
-        reserved: u64,
+        place: Place,
         now: Timestamp,
         patcher: &mut Patcher,
     ) -> Verdict {
+        let Place { resolver, reserved, urgent } = place;
         let log_append_time = self.rules.log_append_time.then_some(now);
         let patched = match log_append_time {
             Some(time) => patcher.patch_append_time(batch, self.next, self.epoch, time),
@@ -139,6 +143,7 @@ impl Partition {
             self.producers.note(&header, now, self.rules.producer_expiry_ms);
         }
         self.next = last.plus(1);
+        self.passed += reserved;
         self.tail.push(TailBatch {
             base,
             last,
@@ -158,9 +163,17 @@ impl Partition {
             }
         };
         let entry = BatchEntry::from(&header);
-        let accepted = Accepted { partition: self.id, epoch: self.epoch, entry, batch: patched };
+        let (partition, epoch) = (self.id, self.epoch);
+        let accepted = Accepted { partition, epoch, entry, batch: patched, urgent };
         Verdict::Accepted(accepted, answered)
     }
+}
+
+/// What comes with an append besides its batch.
+struct Place {
+    resolver: Resolver,
+    reserved: u64,
+    urgent: bool,
 }
 
 enum Judged {

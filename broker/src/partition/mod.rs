@@ -66,6 +66,8 @@ pub(crate) struct Partition {
     readers: Vec<(u64, TailSink)>,
     /// It is about to be released: nothing more is accepted, under this epoch never again.
     frozen: bool,
+    /// Bytes of records that went in and out since that was last asked.
+    passed: u64,
 }
 
 impl Partition {
@@ -90,6 +92,7 @@ impl Partition {
             durable_bytes: 0,
             readers: Vec::new(),
             frozen: false,
+            passed: 0,
             listing,
         }
     }
@@ -100,6 +103,16 @@ impl Partition {
 
     pub(crate) fn epoch(&self) -> LeaderEpoch {
         self.epoch
+    }
+
+    /// Bytes of records went out.
+    pub(crate) fn served(&mut self, bytes: u64) {
+        self.passed += bytes;
+    }
+
+    /// Bytes of records that went in and out since this was last asked.
+    pub(crate) fn take_passed(&mut self) -> u64 {
+        std::mem::take(&mut self.passed)
     }
 
     pub(crate) fn set_rules(&mut self, rules: Arc<TopicRules>) {

@@ -1,6 +1,6 @@
 //! What earlier sessions left of one partition. No I/O.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use weir_ids::{Offset, SessionId, TopicPartition};
 use weir_meta::model::{Inherited, Log};
@@ -31,7 +31,7 @@ pub(crate) enum Incomplete {
 pub(crate) fn recover(
     partition: TopicPartition,
     log: &Log,
-    sessions: &BTreeMap<SessionId, Arc<SessionLogs>>,
+    sessions: &BTreeMap<SessionId, SessionLogs>,
 ) -> Result<Listing, Incomplete> {
     let mut listing = Listing::default();
     let mut parts: Vec<(&Inherited, &SessionLogs)> = Vec::new();

@@ -20,7 +20,10 @@ use weir_segment_store::{
     object::BatchEntry,
 };
 
-use super::{Census, Noted, read_chain};
+use super::{
+    Census, Noted,
+    chain::{Links, read_chain},
+};
 use crate::shard::Listings;
 
 /// How often a session that goes on is read before it is left to later.
@@ -37,6 +40,42 @@ pub(crate) struct SessionLogs {
     pub(crate) chunks: BTreeMap<TopicPartition, Vec<(Slot, Reference, Vec<BatchEntry>)>>,
     /// What the metadata said of it when it was read; `None` if it is this very session.
     pub(crate) wal: Option<Wal>,
+    /// Something has changed since: before it is used it is read again.
+    stale: bool,
+}
+
+impl SessionLogs {
+    /// What is known without the metadata.
+    pub(crate) fn new(
+        end: Slot,
+        chain: Chain,
+        chunks: BTreeMap<TopicPartition, Vec<(Slot, Reference, Vec<BatchEntry>)>>,
+    ) -> Self {
+        Self { end, chain, chunks, wal: None, stale: false }
+    }
+
+    /// Whether it need not be read again to know all below `upto`, or all if it is ended.
+    fn is_read(&self, upto: Option<Slot>) -> bool {
+        let ended = |wal: &Wal| wal.sealed.is_some();
+        let all = self.wal.as_ref().is_none_or(ended) || upto.is_some_and(|upto| self.end >= upto);
+        all && !self.stale
+    }
+
+    /// Takes in slots that follow those that are known.
+    fn extend(&mut self, slots: Vec<StoredSlot>, end: Slot) {
+        for (partition, more) in by_partition(slots.into_iter()) {
+            self.chunks.entry(partition).or_default().extend(more);
+        }
+        self.end = end;
+    }
+
+    /// Forgets slots that checkpoints cover.
+    fn forget_below(&mut self, covered: Slot) {
+        self.chunks.retain(|_, chunks| {
+            chunks.retain(|(slot, ..)| *slot >= covered);
+            !chunks.is_empty()
+        });
+    }
 }
 
 /// Why a session can't be recovered from.
@@ -118,13 +157,17 @@ pub(crate) enum Right {
     Of(NodeId),
 }
 
-/// Reads other sessions, each once.
+/// Reads other sessions, each once, and of one that goes on what is new.
 pub(crate) struct Sessions {
     metadata: Metadata,
     store: Store,
     journal: Arc<dyn Journal>,
     right: Right,
-    read: BTreeMap<SessionId, Arc<SessionLogs>>,
+    read: BTreeMap<SessionId, SessionLogs>,
+    /// Those that were asked for since the last confirmation.
+    used: BTreeSet<SessionId>,
+    /// The checkpoints of those that go on.
+    links: BTreeMap<SessionId, Links>,
     noted: Noted,
 }
 
@@ -135,12 +178,12 @@ impl Sessions {
         journal: Arc<dyn Journal>,
         right: Right,
     ) -> Self {
-        let (read, noted) = (BTreeMap::new(), Noted::default());
-        Self { metadata, store, journal, right, read, noted }
+        let (read, used, links) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+        Self { metadata, store, journal, right, read, used, links, noted: Noted::default() }
     }
 
     /// What has been read.
-    pub(crate) fn all(&self) -> &BTreeMap<SessionId, Arc<SessionLogs>> {
+    pub(crate) fn all(&self) -> &BTreeMap<SessionId, SessionLogs> {
         &self.read
     }
 
@@ -152,14 +195,19 @@ impl Sessions {
     /// Forgets what has been read: recovery is over, and what it found is held by partitions.
     pub(crate) fn forget(&mut self) {
         self.read.clear();
+        self.links.clear();
         self.noted.forget();
+    }
+
+    /// Forgets what this very session knew.
+    pub(crate) fn forget_own(&mut self) {
+        self.read.retain(|_, logs| logs.wal.is_some());
     }
 
     /// Takes in what this very session knows of partitions that it has released.
     pub(crate) fn know_own(&mut self, session: SessionId, listings: Listings) {
         let chain = Chain { partitions: listings.into_iter().collect(), ..Chain::empty() };
-        let (end, chunks) = (Slot(u64::MAX), BTreeMap::new());
-        self.read.insert(session, Arc::new(SessionLogs { end, chain, chunks, wal: None }));
+        self.read.insert(session, SessionLogs::new(Slot(u64::MAX), chain, BTreeMap::new()));
     }
 
     /// Reads every session that a partition needs, ended or not, and changes nothing.
@@ -168,8 +216,9 @@ impl Sessions {
     /// When any of them can't be read.
     pub(crate) async fn read_all(&mut self) -> Result<(), SessionError> {
         for session in Census::take(&self.metadata).await?.needed {
-            let logs = self.read_to_the_end(session).await?;
-            self.read.insert(session, Arc::new(logs));
+            let wal = self.wal(session).await?;
+            let logs = self.read_to_the_end(session, wal).await?;
+            self.read.insert(session, logs);
         }
         Ok(())
     }
@@ -187,7 +236,7 @@ impl Sessions {
         let mut stuck = Vec::new();
         for (session, ended) in join_all(ends).await {
             match ended {
-                Ok(Some(logs)) => drop(self.read.insert(session, Arc::new(logs))),
+                Ok(Some(logs)) => drop(self.read.insert(session, logs)),
                 Ok(None) => {}
                 Err(error) => stuck.push((session, error)),
             }
@@ -212,7 +261,8 @@ impl Sessions {
         }
         let begun = Instant::now();
         loop {
-            let logs = self.read_to_the_end(session).await?;
+            let wal = self.wal(session).await?;
+            let logs = self.read_to_the_end(session, wal).await?;
             match self.metadata.seal(session, Seal { at: logs.end, detail: None }).await? {
                 Sealing::Sealed(_) => {
                     let (end, took) = (logs.end, begun.elapsed());
@@ -240,7 +290,7 @@ impl Sessions {
         Ok(same.then_some(SessionLogs { wal: Some(now), ..logs }))
     }
 
-    /// Reads a session, if it has not been read: to its end, or below `upto` if it goes on.
+    /// Reads a session as far as it has not been read: to its end, or below `upto` if it goes on.
     ///
     /// # Errors
     /// When any of it can't be read.
@@ -249,41 +299,61 @@ impl Sessions {
         session: SessionId,
         upto: Option<Slot>,
     ) -> Result<(), SessionError> {
-        if self.read.contains_key(&session) {
+        self.used.insert(session);
+        if self.read.get(&session).is_some_and(|logs| logs.is_read(upto)) {
             return Ok(());
         }
-        let sealed = self.wal(session).await?.sealed.is_some();
+        let wal = self.wal(session).await?;
         let logs = match upto {
-            _ if sealed => self.read_to_the_end(session).await?,
-            Some(upto) => self.read_below(session, upto).await?,
+            _ if wal.sealed.is_some() => self.read_to_the_end(session, wal).await?,
+            Some(upto) => self.read_below(session, wal, upto).await?,
             None => return Err(SessionError::NotSealed(session)),
         };
-        self.read.insert(session, Arc::new(logs));
+        self.read.insert(session, logs);
         Ok(())
     }
 
-    /// Forgets what has changed since it was read: a checkpoint may have been published, slots may
-    /// have been trimmed, and what was read may have been collected unnoticed. Returns whether all is
-    /// as it was.
+    /// Reads the checkpoints of a session that is about to give something up: less is to be read then.
+    ///
+    /// # Errors
+    /// When any of them can't be read.
+    pub(crate) async fn warm_up(&mut self, session: SessionId) -> Result<(), SessionError> {
+        let wal = self.wal(session).await?;
+        if let (Some(pointer), None) = (&wal.checkpoint, &wal.sealed) {
+            let links = self.links.entry(session).or_default();
+            if links.follow(&self.store, pointer).await? {
+                self.noted.chain(&links.chain()?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds out what has changed of what was asked for since the last time: a checkpoint may have been
+    /// published, slots may have been trimmed, and what was read may have been collected unnoticed. Returns
+    /// whether all is as it was; what is not is read again before it is used.
     ///
     /// # Errors
     /// When the metadata can't be read.
     pub(crate) async fn confirm(&mut self) -> Result<bool, SessionError> {
-        let mut changed = Vec::new();
-        for (session, logs) in &self.read {
-            if let Some(before) = &logs.wal
-                && self.wal(*session).await? != *before
+        let mut all = true;
+        for session in std::mem::take(&mut self.used) {
+            let before = self.read.get(&session).and_then(|logs| logs.wal.clone());
+            let Some(before) = before else { continue };
+            if self.wal(session).await? != before
+                && let Some(logs) = self.read.get_mut(&session)
             {
-                changed.push(*session);
+                (logs.stale, all) = (true, false);
             }
         }
-        changed.iter().for_each(|session| drop(self.read.remove(session)));
-        Ok(changed.is_empty())
+        Ok(all)
     }
 
     /// Ends a session's log in the store, if it has not been, and reads it.
-    async fn read_to_the_end(&self, session: SessionId) -> Result<SessionLogs, SessionError> {
-        let wal = self.wal(session).await?;
+    async fn read_to_the_end(
+        &self,
+        session: SessionId,
+        wal: Wal,
+    ) -> Result<SessionLogs, SessionError> {
         let chain = self.chain(&wal).await?;
         self.noted.chain(&chain);
         let from = chain.covers_below.max(wal.trim);
@@ -299,20 +369,29 @@ impl Sessions {
         };
         let slots = sealed.slots.into_iter().filter(|slot| slot.slot < end);
         let chunks = by_partition(slots);
-        Ok(SessionLogs { end, chain, chunks, wal: Some(wal) })
+        Ok(SessionLogs { end, chain, chunks, wal: Some(wal), stale: false })
     }
 
-    /// Reads a session that goes on.
-    async fn read_below(&self, session: SessionId, end: Slot) -> Result<SessionLogs, SessionError> {
-        for _ in 0..READS_OF_MOVING {
-            let wal = self.wal(session).await?;
-            let chain = match self.chain(&wal).await {
+    /// Reads a session that goes on, as far as it has not been read.
+    async fn read_below(
+        &mut self,
+        session: SessionId,
+        mut wal: Wal,
+        end: Slot,
+    ) -> Result<SessionLogs, SessionError> {
+        let mut known = self.read.remove(&session).filter(|logs| logs.wal.is_some());
+        for turn in 0..READS_OF_MOVING {
+            if turn > 0 {
+                wal = self.wal(session).await?;
+            }
+            let chain = match self.linked(session, &wal).await {
                 // A newer full one has taken its place.
                 Err(SessionError::Store(StoreError::NotFound(_))) => continue,
                 chain => chain?,
             };
             self.noted.chain(&chain);
-            let from = chain.covers_below.max(wal.trim);
+            let begin = chain.covers_below.max(wal.trim);
+            let from = known.as_ref().map_or(begin, |known| known.end.max(begin));
             let slots = if from < end {
                 self.journal.read(session, from, end).await?
             } else {
@@ -320,10 +399,21 @@ impl Sessions {
             };
             let Some(slots) = slots else { continue };
             self.noted.slots(slots.iter().map(|slot| slot.object));
-            let chunks = by_partition(slots.into_iter());
-            return Ok(SessionLogs { end, chain, chunks, wal: Some(wal) });
+            let chunks = known.take().map(|known| known.chunks).unwrap_or_default();
+            let mut logs = SessionLogs { end: from, chain, chunks, wal: Some(wal), stale: false };
+            logs.forget_below(begin);
+            logs.extend(slots, from.max(end));
+            return Ok(logs);
         }
         Err(SessionError::Overtaken(session))
+    }
+
+    /// The chain of a session that goes on.
+    async fn linked(&mut self, session: SessionId, wal: &Wal) -> Result<Chain, SessionError> {
+        let Some(pointer) = &wal.checkpoint else { return Ok(Chain::empty()) };
+        let links = self.links.entry(session).or_default();
+        links.follow(&self.store, pointer).await?;
+        Ok(links.chain()?)
     }
 
     async fn wal(&self, session: SessionId) -> Result<Wal, SessionError> {

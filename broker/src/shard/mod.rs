@@ -68,6 +68,7 @@ enum Message {
     Listings(Vec<TopicPartition>, oneshot::Sender<Listings>),
     Covered(oneshot::Sender<Vec<TopicPartition>>),
     References(oneshot::Sender<Held>),
+    Passed(oneshot::Sender<Vec<(TopicPartition, u64)>>),
     Durable(Vec<DurableChunk>),
     Trouble(Option<String>),
     Checkpointed(Vec<(TopicPartition, LeaderEpoch, Listing)>),
@@ -164,6 +165,17 @@ impl ShardHandle {
     pub(crate) async fn references(&self) -> Result<Held, Gone> {
         let (answer, answered) = oneshot::channel();
         self.send(Message::References(answer));
+        answered.await.map_err(|_| Gone)
+    }
+
+    /// Bytes of records that went in and out of its partitions since this was last asked, of those that have
+    /// had any.
+    ///
+    /// # Errors
+    /// When the shard has ended.
+    pub(crate) async fn passed(&self) -> Result<Vec<(TopicPartition, u64)>, Gone> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Passed(answer));
         answered.await.map_err(|_| Gone)
     }
 

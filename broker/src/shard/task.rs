@@ -15,7 +15,7 @@ use super::{DurableChunk, Held, Listings, Message, QueuedAppend, ReadAnswers, Re
 use crate::{
     TopicRules,
     buffers::Buffers,
-    client::{AppendError, ReadError, TailEvent, TailSink},
+    client::{AppendError, Entries, ReadError, TailEvent, TailSink},
     partition::{Accepted, Answered, Claimed, Covered, Partition, Verdict},
     wal::WalHandle,
 };
@@ -72,7 +72,7 @@ impl Shard {
             taken.drain(..).for_each(|message| self.handle(message, now));
             self.hand_over();
         }
-        let all: Vec<TopicPartition> = self.partitions.keys().copied().collect();
+        let all = self.partitions.keys().chain(self.expected.keys()).copied().collect();
         self.handle_close(all);
     }
 
@@ -122,6 +122,7 @@ impl Shard {
                 let _ = answer.send(self.covered.keys().copied().collect());
             }
             Message::References(answer) => drop(answer.send(self.references())),
+            Message::Passed(answer) => drop(answer.send(self.take_passed())),
             Message::Durable(chunks) => self.handle_durable(chunks),
             Message::Trouble(trouble) => self.handle_trouble(trouble),
             Message::Checkpointed(lines) => {
@@ -183,12 +184,23 @@ impl Shard {
         queued.resolver.resolve(Err(error));
     }
 
-    fn handle_read(&self, reads: Reads) -> ReadAnswers {
-        let read = |read: &crate::client::Read| match self.partitions.get(&read.partition) {
-            Some(partition) => partition.read(read),
+    fn handle_read(&mut self, reads: Reads) -> ReadAnswers {
+        let mut read = |read: &crate::client::Read| match self.partitions.get_mut(&read.partition) {
+            Some(partition) => {
+                let outcome = partition.read(read)?;
+                if let Entries::Tail(pieces) = &outcome.entries {
+                    partition.served(pieces.iter().map(|piece| piece.len() as u64).sum());
+                }
+                Ok(outcome)
+            }
             None => Err(ReadError::NotOwner(read.partition)),
         };
         reads.into_iter().map(|(place, asked)| (place, read(&asked))).collect()
+    }
+
+    fn take_passed(&mut self) -> Vec<(TopicPartition, u64)> {
+        let passed = self.partitions.iter_mut().map(|(id, it)| (*id, it.take_passed()));
+        passed.filter(|(_, bytes)| *bytes > 0).collect()
     }
 
     fn handle_open(&mut self, claimed: Claimed, now: Timestamp) {

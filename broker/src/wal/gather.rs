@@ -2,32 +2,30 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use tokio::time::Instant;
 use weir_ids::Slot;
 
 use super::SlotChunk;
-use crate::partition::Accepted;
+use crate::{SlotSettings, partition::Accepted};
 
-/// When slots are cut.
-#[derive(Clone, Debug)]
-pub(crate) struct GatherSettings {
-    /// A slot is cut when it holds this much.
-    pub(crate) slot_bytes: u64,
-    /// How many slots may be in flight.
-    pub(crate) in_flight: usize,
-}
+/// How many slots may be in flight: as many as a store serves at once.
+pub(crate) const IN_FLIGHT_MAX: usize = 16;
 
-impl GatherSettings {
-    /// Slots of this size, and as many in flight as a store serves at once.
-    pub(crate) fn of_slots(slot_bytes: u64) -> Self {
-        Self { slot_bytes, in_flight: 16 }
-    }
-}
+/// What is urgent waits for this part of the linger at most since the last slot: as many slots a second as
+/// that allows are paid for at most, however many urgent batches there are.
+const URGENT_PART: u32 = 5;
 
 /// Accepted batches on their way into slots.
 pub(crate) struct Gather {
-    settings: GatherSettings,
+    settings: SlotSettings,
+    in_flight_max: usize,
     waiting: VecDeque<Accepted>,
     waiting_bytes: u64,
+    /// Since when the first of them has been waiting.
+    waiting_since: Instant,
+    /// How many batches must be in slots so that nothing urgent waits.
+    urgent: u64,
+    last_cut: Instant,
     in_flight: usize,
     next: Slot,
     /// How many batches have ever come, and how many of them went into slots.
@@ -49,11 +47,15 @@ pub(crate) struct Cut {
 }
 
 impl Gather {
-    pub(crate) fn new(settings: GatherSettings) -> Self {
+    pub(crate) fn new(settings: SlotSettings, in_flight_max: usize, now: Instant) -> Self {
         Self {
             settings,
+            in_flight_max,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
+            waiting_since: now,
+            urgent: 0,
+            last_cut: now,
             in_flight: 0,
             next: Slot::OPEN.next(),
             pushed: 0,
@@ -62,8 +64,14 @@ impl Gather {
         }
     }
 
-    pub(crate) fn push(&mut self, accepted: Accepted) {
+    pub(crate) fn push(&mut self, accepted: Accepted, now: Instant) {
         self.pushed += 1;
+        if self.waiting.is_empty() {
+            self.waiting_since = now;
+        }
+        if accepted.urgent {
+            self.urgent = self.pushed;
+        }
         self.waiting_bytes += u64::from(accepted.entry.bytes);
         self.waiting.push_back(accepted);
     }
@@ -84,20 +92,45 @@ impl Gather {
         self.next
     }
 
-    /// The next slot, if one is due: when nothing is in flight, or when it is full or wanted and
-    /// another may be in flight. While slots are in flight, batches gather and share the next one.
-    pub(crate) fn cut(&mut self) -> Option<Cut> {
-        let full = self.waiting_bytes >= self.settings.slot_bytes;
-        let room = self.in_flight < self.settings.in_flight;
-        let nothing = self.waiting.is_empty() && !self.wanted;
-        if nothing || !(self.in_flight == 0 || (full || self.wanted) && room) {
+    /// Asks for a slot soon, if there is anything to put into it.
+    pub(crate) fn hurry(&mut self) {
+        self.wanted |= !self.waiting.is_empty();
+    }
+
+    /// When a slot will be due although nothing comes and nothing lands; `None`: never.
+    pub(crate) fn due_at(&self) -> Option<Instant> {
+        let linger = self.settings.linger?;
+        if self.waiting.is_empty() || self.in_flight >= self.in_flight_max {
+            return None;
+        }
+        let lingered = self.waiting_since + linger;
+        let urgent = (self.urgent > self.cut).then(|| self.last_cut + linger / URGENT_PART);
+        Some(urgent.map_or(lingered, |urgent| urgent.min(lingered)))
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        if self.waiting.is_empty() {
+            return self.wanted;
+        }
+        let idle =
+            self.in_flight == 0 && !(self.settings.patient && self.settings.linger.is_some());
+        let full = self.waiting_bytes >= self.settings.bytes;
+        idle || full || self.wanted || self.due_at().is_some_and(|due| due <= now)
+    }
+
+    /// The next slot, if one is due and another may be in flight: when it is full or wanted, when what it
+    /// is to hold has lingered, and, unless it is to be patient, when nothing is in flight. Until then batches
+    /// gather and share it.
+    pub(crate) fn cut(&mut self, now: Instant) -> Option<Cut> {
+        if self.in_flight >= self.in_flight_max || !self.is_due(now) {
             return None;
         }
         self.wanted = false;
+        self.last_cut = now;
         let mut chunks: BTreeMap<_, SlotChunk> = BTreeMap::new();
         let mut bytes = 0;
         while let Some(accepted) = self.waiting.pop_front() {
-            let Accepted { partition, epoch, entry, batch } = accepted;
+            let Accepted { partition, epoch, entry, batch, urgent: _ } = accepted;
             bytes += u64::from(entry.bytes);
             self.cut += 1;
             let chunk = chunks.entry((partition, epoch)).or_insert_with(|| SlotChunk {
@@ -108,10 +141,11 @@ impl Gather {
             });
             chunk.entries.push(entry);
             chunk.batches.push(batch);
-            if bytes >= self.settings.slot_bytes {
+            if bytes >= self.settings.bytes {
                 break;
             }
         }
+        self.waiting_since = now;
         self.waiting_bytes -= bytes;
         self.in_flight += 1;
         let slot = self.next;
@@ -136,74 +170,4 @@ impl Gather {
 }
 
 #[cfg(test)]
-mod tests {
-    use weir_ids::LeaderEpoch;
-    use weir_segment_store::{
-        object::BatchEntry,
-        testing::{batch, partition},
-    };
-
-    use super::*;
-
-    fn accepted(index: u32, base: i64) -> Accepted {
-        let batch = batch(1, base, 1);
-        let entry = BatchEntry::from(&batch.header());
-        Accepted { partition: partition(index), epoch: LeaderEpoch(1), entry, batch }
-    }
-
-    fn gather(slot_bytes: u64) -> Gather {
-        Gather::new(GatherSettings { slot_bytes, in_flight: 2 })
-    }
-
-    #[test]
-    fn the_first_batch_goes_at_once_and_the_next_gather_behind_it() {
-        let mut gather = gather(1 << 20);
-        gather.push(accepted(0, 0));
-        assert_eq!(gather.cut().unwrap().slot, Slot(1));
-        (1..4).for_each(|base| gather.push(accepted(0, base)));
-        assert!(gather.cut().is_none());
-        gather.landed();
-        let cut = gather.cut().unwrap();
-        assert_eq!((cut.slot, cut.chunks[0].entries.len()), (Slot(2), 3));
-        gather.landed();
-        assert!(gather.is_idle() && gather.cut().is_none());
-    }
-
-    #[test]
-    fn full_slots_are_pipelined_up_to_the_limit() {
-        let mut gather = gather(300);
-        (0..9).for_each(|base| gather.push(accepted(0, base)));
-        let mut cut = || gather.cut().map(|cut| cut.chunks[0].entries.len());
-        assert_eq!((cut(), cut(), cut()), (Some(2), Some(2), None));
-    }
-
-    #[test]
-    fn a_slot_that_is_wanted_is_cut_without_batches_too() {
-        let mut gather = gather(1 << 20);
-        assert_eq!(gather.want_slot(), Slot(1));
-        let cut = gather.cut().unwrap();
-        assert_eq!((cut.slot, cut.chunks.len()), (Slot(1), 0));
-        assert!(gather.cut().is_none());
-        gather.push(accepted(0, 0));
-        let mark = gather.mark();
-        assert_eq!(gather.want_slot(), Slot(2), "beside the one in flight");
-        assert!(!gather.has_cut(mark));
-        assert_eq!(gather.cut().unwrap().chunks.len(), 1);
-        assert!(gather.has_cut(mark) && gather.cut().is_none());
-    }
-
-    #[test]
-    fn a_slot_holds_one_chunk_a_partition_in_the_order_of_arrival() {
-        let mut gather = gather(1 << 20);
-        for (index, base) in [(1, 0), (0, 5), (1, 1), (0, 6)] {
-            gather.push(accepted(index, base));
-        }
-        let cut = gather.cut().unwrap();
-        let found: Vec<_> = cut
-            .chunks
-            .iter()
-            .map(|c| (c.partition, c.entries.iter().map(|e| e.base.0).collect::<Vec<_>>()))
-            .collect();
-        assert_eq!(found, [(partition(0), vec![5, 6]), (partition(1), vec![0, 1])]);
-    }
-}
+mod tests;

@@ -17,7 +17,6 @@ use weir_segment_store::{
     object::{BatchEntry, Chunk},
 };
 
-pub(crate) use gather::GatherSettings;
 pub(crate) use task::{Wal, WalHandle, WalInbox};
 
 /// The batches of one partition and epoch in one slot.

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use futures::{StreamExt, future::BoxFuture, stream::FuturesOrdered};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep_until},
+};
 use uuid::Uuid;
 use weir_ids::{SessionId, Slot};
 use weir_runtime::{
@@ -17,11 +20,12 @@ use weir_segment_store::{
 };
 
 use super::{
-    DurableSlot, GatherSettings, SlotChunk,
-    gather::{Cut, Gather},
+    DurableSlot, SlotChunk,
+    gather::{Cut, Gather, IN_FLIGHT_MAX},
     waiters::Waiters,
 };
 use crate::{
+    SlotSettings,
     buffers::{BATCH_BYTES, Buffers},
     checkpoint::CheckpointHandle,
     ending::Ending,
@@ -79,7 +83,7 @@ pub(crate) struct Wal {
     pub(crate) trouble: Trouble,
     pub(crate) buffers: Arc<Buffers>,
     pub(crate) metrics: Metrics,
-    pub(crate) settings: GatherSettings,
+    pub(crate) settings: SlotSettings,
     /// Whether the session is over.
     pub(crate) ending: Ending,
 }
@@ -109,7 +113,7 @@ impl Wal {
     /// # Errors
     /// When the journal fails for good: nothing may be acknowledged any more.
     pub(crate) async fn run(self, inbox: WalInbox, stop: Stop) -> Result<(), journal::Error> {
-        let gather = Gather::new(self.settings.clone());
+        let gather = Gather::new(self.settings.clone(), IN_FLIGHT_MAX, Instant::now());
         let ending = self.ending.clone();
         let in_flight = FuturesOrdered::new();
         let task = Task { wal: self, gather, in_flight, waiters: Waiters::default() };
@@ -140,6 +144,7 @@ impl Task {
         let mut trouble = self.wal.writer.trouble();
         let mut taken = Vec::with_capacity(TAKE);
         loop {
+            let due = self.gather.due_at();
             tokio::select! {
                 biased;
                 Some(landed) = self.in_flight.next() => self.handle_landed(landed?),
@@ -148,11 +153,14 @@ impl Task {
                     if count == 0 {
                         return Ok(());
                     }
-                    taken.drain(..).for_each(|message| self.handle_message(message));
+                    let now = Instant::now();
+                    taken.drain(..).for_each(|message| self.handle_message(message, now));
                 }
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
                 () = stop.requested(), if self.gather.is_idle() && inbox.is_empty() => return Ok(()),
             }
-            while let Some(cut) = self.gather.cut() {
+            let now = Instant::now();
+            while let Some(cut) = self.gather.cut(now) {
                 let slot = cut.slot;
                 self.submit(cut);
                 self.waiters.cut(slot, &self.gather);
@@ -160,12 +168,15 @@ impl Task {
         }
     }
 
-    fn handle_message(&mut self, message: Message) {
+    fn handle_message(&mut self, message: Message, now: Instant) {
         match message {
             Message::Accepted(batches) => {
-                batches.into_iter().for_each(|accepted| self.gather.push(accepted));
+                batches.into_iter().for_each(|accepted| self.gather.push(accepted, now));
             }
-            Message::Flush(done) => self.waiters.flush(&self.gather, done),
+            Message::Flush(done) => {
+                self.gather.hurry();
+                self.waiters.flush(&self.gather, done);
+            }
             Message::Prove(done) => self.waiters.landing(self.gather.want_slot(), done),
         }
     }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::time::{interval, timeout};
 use uuid::Uuid;
 use weir_broker::{
-    BrokerDeps, BrokerRole, BrokerSettings,
+    BrokerDeps, BrokerRole, BrokerSettings, SlotSettings,
     client::{BrokerClient, Brokers, conformance::Ground},
     rpc::{self, RemoteBrokers},
 };
@@ -115,7 +115,7 @@ impl World {
             let tasks = Tasks::new();
             let settings = BrokerSettings {
                 buffer_bytes: 8 << 20,
-                slot_bytes: BrokerSettings::SLOT_BYTES,
+                slots: SlotSettings::default(),
                 shards: 2,
                 sole: false,
             };

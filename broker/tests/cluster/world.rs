@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, interval, timeout};
 use uuid::Uuid;
 use weir_broker::{
-    BrokerDeps, BrokerRole, BrokerSettings,
+    BrokerDeps, BrokerRole, BrokerSettings, SlotSettings,
     client::{
         Acks, Append, AppendError, Appended, BrokerClient, Entries, Isolation, Offsets, Origin,
         Read, ReadError,
@@ -112,7 +112,7 @@ impl World {
         };
         let settings = BrokerSettings {
             buffer_bytes: 1 << 20,
-            slot_bytes: BrokerSettings::SLOT_BYTES,
+            slots: SlotSettings::default(),
             shards: 2,
             sole: false,
         };

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 use weir_broker::{
-    Broker, BrokerDeps, BrokerSettings, LocalBroker, TopicRules,
+    Broker, BrokerDeps, BrokerSettings, LocalBroker, SlotSettings, TopicRules,
     client::{
         Acks, Append, BrokerClient, Brokers, Entries, Isolation, Origin, Read, SessionReport,
     },
@@ -167,7 +167,7 @@ impl World {
         };
         let settings = BrokerSettings {
             buffer_bytes: 8 << 20,
-            slot_bytes: BrokerSettings::SLOT_BYTES,
+            slots: SlotSettings::default(),
             shards: 2,
             sole: false,
         };

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 use uuid::Uuid;
 use weir_broker::{
-    Broker, BrokerDeps, BrokerSettings, LocalBroker, OpenError, TopicRules,
+    Broker, BrokerDeps, BrokerSettings, LocalBroker, OpenError, SlotSettings, TopicRules,
     client::{
         Acks, Append, AppendError, BrokerClient, Entries, Isolation, Origin, Read, ReadError,
     },
@@ -145,7 +145,7 @@ impl World {
         };
         let settings = BrokerSettings {
             buffer_bytes: self.buffer_bytes,
-            slot_bytes: BrokerSettings::SLOT_BYTES,
+            slots: SlotSettings::default(),
             shards: 2,
             sole: true,
         };

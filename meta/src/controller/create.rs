@@ -148,7 +148,7 @@ impl Inner {
     }
 
     fn place(&self, existing: &[NodeId], count: u32) -> Result<Vec<NodeId>, Error> {
-        let nodes = placement::place(&mut self.loads(), existing, count);
+        let nodes = placement::place(&mut self.loads(), &self.zones(), existing, count);
         if nodes.is_empty() { Err(Error::NoBrokers) } else { Ok(nodes) }
     }
 

@@ -9,6 +9,7 @@ use weir_ids::{NodeId, TopicId};
 use weir_runtime::Stop;
 
 use super::{
+    balance::Balance,
     election::Term,
     error::Error,
     liveness::{Brokers, Liveness},
@@ -59,12 +60,14 @@ struct Driver<'a> {
     liveness: Liveness,
     /// Over which brokers the partitions were evened out last.
     evened: Option<Brokers>,
+    balance: Balance,
 }
 
 impl<'a> Driver<'a> {
     fn new(inner: &'a Inner, term: Term) -> Self {
         inner.forget_loads();
-        Self { inner, term, liveness: Liveness::default(), evened: None }
+        let (liveness, balance) = (Liveness::default(), Balance::default());
+        Self { inner, term, liveness, evened: None, balance }
     }
 
     async fn run(mut self) {
@@ -88,6 +91,7 @@ impl<'a> Driver<'a> {
             tokio::select! {
                 biased;
                 () = self.inner.nudge.notified() => {}
+                () = self.inner.load_reported.notified() => {}
                 () = until_sessions_change(&mut changes, &self.liveness) => {}
                 _ = links.wait_for(|link| self.liveness.is_due(*link)), if done => {}
                 () = sleep(if done { SWEEP_INTERVAL } else { RETRY_PAUSE }) => {}
@@ -101,6 +105,7 @@ impl<'a> Driver<'a> {
         // What clients wait for comes first.
         self.condemn().await?;
         self.even_out().await?;
+        self.even_out_load().await?;
         let mut done = self.finish_creations().await?;
         done &= self.finish_deletions().await?;
         Ok(done)
@@ -174,13 +179,38 @@ impl<'a> Driver<'a> {
             return Ok(());
         }
         let Brokers { ready, awaited } = &brokers;
-        let moves = placement::rebalance(&assignments, ready, awaited);
+        let is_first_look = self.evened.is_none();
+        let moves = match is_first_look && fits && placement::is_about_even(&assignments, ready) {
+            // As another controller has left it, who knew what they have to do.
+            true => Vec::new(),
+            false => placement::rebalance(&assignments, ready, awaited, &self.balance.weights()),
+        };
         if !moves.is_empty() {
             tracing::info!(moves = moves.len(), brokers = ready.len(), "evening out partitions");
             self.inner.carry_out(self.term, moves).await?;
+            self.balance.reset();
         }
         self.inner.forget_loads();
         self.evened = Some(brokers);
+        Ok(())
+    }
+
+    /// Evens out what brokers have to do, by what they have reported.
+    async fn even_out_load(&mut self) -> Result<(), Error> {
+        let Some(brokers) = &self.evened else { return Ok(()) };
+        let at = Instant::now();
+        let reports = self.inner.take_load_reports();
+        if reports.is_empty() {
+            return Ok(());
+        }
+        reports.into_values().for_each(|report| self.balance.report(report, at));
+        let now = self.inner.view.now();
+        let moves = self.balance.judge(at, &brokers.ready, |partition| now.assigned(partition));
+        if !moves.is_empty() {
+            tracing::info!(moves = moves.len(), "evening out load");
+            self.inner.carry_out(self.term, moves).await?;
+            self.inner.forget_loads();
+        }
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! The controller within this process.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -11,12 +11,16 @@ use weir_ids::{NodeId, SessionId};
 use weir_runtime::{Runtime, Tasks, watch};
 
 use super::{
-    Controller, Error, Loads, Probe, Question, Reply, driver,
+    Controller, Error, LoadReport, Loads, Probe, Question, Reply, driver,
     election::{self, Term},
     link::Link,
     placement,
 };
-use crate::{Metadata, store::MetaStore, views::View};
+use crate::{
+    Metadata,
+    store::MetaStore,
+    views::{SessionView, View},
+};
 
 /// How many changes go on at once at most; two of one topic never do.
 const NAME_LOCKS: usize = 64;
@@ -60,6 +64,10 @@ pub(super) struct Inner {
     pub(super) nudge: Notify,
     /// Sessions that somebody can't reach, to be looked at by the driver.
     reports: Mutex<BTreeSet<SessionId>>,
+    /// What brokers have to do, as they said since that was last asked.
+    load_reports: Mutex<BTreeMap<NodeId, LoadReport>>,
+    /// Wakes the driver: there are some.
+    pub(super) load_reported: Notify,
     loads: Mutex<Loads>,
     names: Vec<tokio::sync::Mutex<()>>,
 }
@@ -87,6 +95,8 @@ impl LocalController {
             link: watch::Sender::new(election::new_link()),
             nudge: Notify::new(),
             reports: Mutex::default(),
+            load_reports: Mutex::default(),
+            load_reported: Notify::new(),
             loads: Mutex::default(),
             names: (0..NAME_LOCKS).map(|_| tokio::sync::Mutex::default()).collect(),
         });
@@ -138,6 +148,13 @@ impl Inner {
         loads
     }
 
+    /// Where brokers are, as far as they say so.
+    pub(super) fn zones(&self) -> BTreeMap<NodeId, String> {
+        let now = self.view.now();
+        let zone = |view: &SessionView| Some((view.session.node, view.session.zone.clone()?));
+        now.sessions().filter_map(|view| zone(view)).collect()
+    }
+
     fn report(&self, session: SessionId) -> Result<(), Error> {
         self.term()?;
         let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
@@ -152,6 +169,22 @@ impl Inner {
     /// The sessions that were reported since this was last asked.
     pub(super) fn take_reports(&self) -> BTreeSet<SessionId> {
         std::mem::take(&mut self.reports.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn report_load(&self, report: LoadReport) -> Result<(), Error> {
+        self.term()?;
+        let mut reports = self.load_reports.lock().unwrap_or_else(PoisonError::into_inner);
+        if reports.len() < REPORTS_MAX {
+            reports.insert(report.node, report);
+        }
+        drop(reports);
+        self.load_reported.notify_one();
+        Ok(())
+    }
+
+    /// What brokers have to do, as they said since this was last asked.
+    pub(super) fn take_load_reports(&self) -> BTreeMap<NodeId, LoadReport> {
+        std::mem::take(&mut self.load_reports.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Forgets what was placed: it is counted anew from the view.
@@ -174,6 +207,7 @@ impl Controller for LocalController {
                 inner.alter_configs(wanted).await.map(|()| Reply::Done)
             }
             Question::ReportBroken(session) => inner.report(session).map(|()| Reply::Done),
+            Question::ReportLoad(report) => inner.report_load(report).map(|()| Reply::Done),
             Question::MovePartitions(wanted) => {
                 inner.move_partitions(wanted).await.map(|()| Reply::Done)
             }

@@ -12,13 +12,14 @@
 //! - `question`: what can be asked. `create`, `delete`, `configs`: what clients ask for. `request`: what
 //!   operators do.
 //! - `partitions`: making the keys of new partitions, in as many transactions as it takes.
-//! - `placement`: which node should own what; pure.
+//! - `placement`: which node should own what; pure. `balance`: what should move because of its load; pure.
 //! - `liveness`: who is probably alive; pure. `link`: whether this process could tell. `probe`: how
 //!   a broker is asked. `report`: how others say that they can't reach one. `condemn`: doing it.
 //! - `rpc`: the controller across processes.
 //! - `driver`: what goes on by itself: condemning the sessions of dead brokers, keeping the
 //!   assignments even (`moves`), finishing what was interrupted, removing what was deleted.
 
+mod balance;
 mod condemn;
 mod configs;
 mod create;
@@ -43,6 +44,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+pub use balance::{LOAD_REPORT_EVERY, LoadReport};
 pub use election::ELECTION_TTL;
 pub use error::Error;
 pub use liveness::DEAD_AFTER;
@@ -110,6 +112,14 @@ pub trait Controller: Send + Sync {
     /// [`Error::NotController`].
     async fn report_broken(&self, session: SessionId) -> Result<(), Error> {
         self.ask(Question::ReportBroken(session)).await?.done()
+    }
+
+    /// Tells what a broker has to do. A hint, which may be lost: repeat it every [`LOAD_REPORT_EVERY`].
+    ///
+    /// # Errors
+    /// [`Error::NotController`].
+    async fn report_load(&self, report: LoadReport) -> Result<(), Error> {
+        self.ask(Question::ReportLoad(report)).await?.done()
     }
 
     /// Gives partitions to another node. When this returns that is recorded; the partitions follow within a

@@ -20,24 +20,33 @@ pub struct Move {
 }
 
 /// Nodes for `count` new partitions of a topic whose other partitions are at `existing`. `loads`
-/// has every eligible node with what it has in all, and is brought up to date. Empty if there is
-/// no node.
-pub fn place(loads: &mut BTreeMap<NodeId, u64>, existing: &[NodeId], count: u32) -> Vec<NodeId> {
-    let mut of_topic: BTreeMap<NodeId, u64> = BTreeMap::new();
+/// has every eligible node with what it has in all, and is brought up to date; `zones` tells where nodes are.
+/// Empty if there is no node.
+pub fn place(
+    loads: &mut BTreeMap<NodeId, u64>,
+    zones: &BTreeMap<NodeId, String>,
+    existing: &[NodeId],
+    count: u32,
+) -> Vec<NodeId> {
+    let zone = |node: &NodeId| zones.get(node).map_or("", String::as_str);
+    let (mut of_topic, mut in_zone) =
+        (BTreeMap::<NodeId, u64>::new(), BTreeMap::<&str, u64>::new());
     for node in existing {
         *of_topic.entry(*node).or_default() += 1;
+        *in_zone.entry(zone(node)).or_default() += 1;
     }
-    // By what a node has of this topic, then by what it has in all.
-    let mut order: BTreeSet<(u64, u64, NodeId)> = loads
-        .iter()
-        .map(|(node, load)| (of_topic.get(node).copied().unwrap_or_default(), *load, *node))
-        .collect();
     let mut placed = Vec::new();
     for _ in 0..count {
-        let Some((of_topic, load, node)) = order.pop_first() else { return placed };
-        placed.push(node);
-        order.insert((of_topic + 1, load + 1, node));
-        loads.insert(node, load + 1);
+        // By what a node has of this topic, then by what it has in all, then by what its zone has of the topic.
+        let order = |(node, load): &(&NodeId, &mut u64)| {
+            let of_topic = of_topic.get(*node).copied().unwrap_or(0);
+            (of_topic, **load, in_zone.get(zone(node)).copied().unwrap_or(0), **node)
+        };
+        let Some((node, load)) = loads.iter_mut().min_by_key(order) else { return placed };
+        *load += 1;
+        *of_topic.entry(*node).or_default() += 1;
+        *in_zone.entry(zone(node)).or_default() += 1;
+        placed.push(*node);
     }
     placed
 }
@@ -56,32 +65,57 @@ pub fn loads<'a>(
     loads
 }
 
+/// Whether `nodes` have about as many partitions each: within a fifth of a share.
+pub fn is_about_even(assignments: &[(TopicId, &[NodeId])], nodes: &BTreeSet<NodeId>) -> bool {
+    let current = loads(nodes.iter().copied(), assignments.iter().map(|(_, nodes)| *nodes));
+    let (least, most) = (current.values().min(), current.values().max());
+    let (least, most) = (least.copied().unwrap_or(0), most.copied().unwrap_or(0));
+    most - least <= (most / 5).max(1)
+}
+
 /// The moves that even out `assignments` over `nodes`. None without nodes. What the nodes `awaited`
-/// have stays there, and counts nowhere.
+/// have stays there, and counts nowhere. `weights` tells what partitions have to do, of those that have much:
+/// they move last, and to where least is to be done.
 pub fn rebalance(
     assignments: &[(TopicId, &[NodeId])],
     nodes: &BTreeSet<NodeId>,
     awaited: &BTreeSet<NodeId>,
+    weights: &BTreeMap<TopicPartition, u64>,
 ) -> Vec<Move> {
     let current = loads(nodes.iter().copied(), assignments.iter().map(|(_, nodes)| *nodes));
     let assigned = assignments.iter().flat_map(|(_, nodes)| *nodes);
     let partitions = assigned.filter(|node| !awaited.contains(node)).count() as u64;
     let mut room = room(&current, partitions);
-    let mut moves = Vec::new();
-    for (topic, assigned) in assignments {
-        for (number, from) in assigned.iter().enumerate() {
-            if awaited.contains(from) || room.get(from).is_some_and(|room| *room >= 0) {
-                continue;
-            }
-            let Some(to) = roomiest(&room) else { continue };
-            if let Some(room) = room.get_mut(from) {
-                *room += 1;
-            }
-            *room.entry(to).or_default() -= 1;
-            let partition = TopicPartition::new(*topic, PartitionIndex(number as u32));
-            moves.push(Move { partition, from: *from, to });
-        }
+    let weight = |partition: &TopicPartition| weights.get(partition).copied().unwrap_or(0);
+    let mut all: Vec<(TopicPartition, NodeId)> = Vec::new();
+    for (topic, nodes) in assignments {
+        let numbered = (0..).map(PartitionIndex).zip(*nodes);
+        all.extend(numbered.map(|(it, node)| (TopicPartition::new(*topic, it), *node)));
     }
+    all.sort_by_key(|(partition, _)| weight(partition));
+    let mut leaving = Vec::new();
+    for (partition, from) in &all {
+        if awaited.contains(from) || room.get(from).is_some_and(|room| *room >= 0) {
+            continue;
+        }
+        if let Some(room) = room.get_mut(from) {
+            *room += 1;
+        }
+        leaving.push((*partition, *from));
+    }
+    let mut heavy: BTreeMap<NodeId, u64> = BTreeMap::new();
+    let gone: BTreeSet<TopicPartition> = leaving.iter().map(|(partition, _)| *partition).collect();
+    for (partition, node) in all.iter().filter(|(partition, _)| !gone.contains(partition)) {
+        *heavy.entry(*node).or_default() += weight(partition);
+    }
+    let mut moves = Vec::with_capacity(leaving.len());
+    for (partition, from) in leaving.into_iter().rev() {
+        let Some(to) = freest(&room, &heavy) else { continue };
+        *room.entry(to).or_default() -= 1;
+        *heavy.entry(to).or_default() += weight(&partition);
+        moves.push(Move { partition, from, to });
+    }
+    moves.sort_unstable_by_key(|one| one.partition);
     moves
 }
 
@@ -104,9 +138,11 @@ fn room(current: &BTreeMap<NodeId, u64>, partitions: u64) -> BTreeMap<NodeId, i6
         .collect()
 }
 
-fn roomiest(room: &BTreeMap<NodeId, i64>) -> Option<NodeId> {
-    let most = room.iter().max_by_key(|(node, room)| (**room, std::cmp::Reverse(**node)));
-    most.filter(|(_, room)| **room > 0).map(|(node, _)| *node)
+/// Of the nodes that have room the one that has least to do, or most room.
+fn freest(room: &BTreeMap<NodeId, i64>, heavy: &BTreeMap<NodeId, u64>) -> Option<NodeId> {
+    let free = room.iter().filter(|(_, room)| **room > 0);
+    let load = |node: &NodeId| heavy.get(node).copied().unwrap_or(0);
+    free.min_by_key(|(node, room)| (load(node), -**room, **node)).map(|(node, _)| *node)
 }
 
 #[cfg(test)]
@@ -114,6 +150,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    const NOWHERE: BTreeMap<NodeId, String> = BTreeMap::new();
+    const LIGHT: BTreeMap<TopicPartition, u64> = BTreeMap::new();
 
     fn spread(of: &[NodeId], nodes: u32) -> u64 {
         let loads = loads((0..nodes).map(NodeId), [of]);
@@ -123,11 +162,18 @@ mod tests {
     #[test]
     fn a_new_topic_is_spread_evenly_and_the_rest_goes_where_least_is() {
         let mut loads = BTreeMap::from([(NodeId(1), 9), (NodeId(2), 0), (NodeId(3), 4)]);
-        let placed = place(&mut loads, &[], 4);
+        let placed = place(&mut loads, &NOWHERE, &[], 4);
         assert_eq!(placed, [2, 3, 1, 2].map(NodeId));
         assert_eq!(loads.values().copied().collect::<Vec<_>>(), [10, 2, 5]);
-        assert_eq!(place(&mut loads, &placed, 2), [3, 1].map(NodeId));
-        assert_eq!(place(&mut BTreeMap::new(), &[], 2), []);
+        assert_eq!(place(&mut loads, &NOWHERE, &placed, 2), [3, 1].map(NodeId));
+        assert_eq!(place(&mut BTreeMap::new(), &NOWHERE, &[], 2), []);
+    }
+
+    #[test]
+    fn neighbours_lie_in_different_zones() {
+        let mut loads = (1..=6).map(|node| (NodeId(node), 0)).collect();
+        let zones = (1..=6).map(|node| (NodeId(node), format!("az-{}", (node - 1) / 2))).collect();
+        assert_eq!(place(&mut loads, &zones, &[], 6), [1, 3, 5, 2, 4, 6].map(NodeId));
     }
 
     #[test]
@@ -135,8 +181,8 @@ mod tests {
         let assigned = [1, 2, 1].map(NodeId);
         let topic = TopicId::NIL;
         let none = BTreeSet::new();
-        assert_eq!(rebalance(&[(topic, &assigned)], &none, &none), []);
-        assert_eq!(rebalance(&[(topic, &assigned)], &[1, 2].map(NodeId).into(), &none), []);
+        assert_eq!(rebalance(&[(topic, &assigned)], &none, &none, &LIGHT), []);
+        assert_eq!(rebalance(&[(topic, &assigned)], &[1, 2].map(NodeId).into(), &none, &LIGHT), []);
     }
 
     #[test]
@@ -144,10 +190,28 @@ mod tests {
         let assigned = [1, 2, 2, 2, 3].map(NodeId);
         let [ready, awaited] = [vec![1, 4], vec![2]]
             .map(|nodes| nodes.into_iter().map(NodeId).collect::<BTreeSet<_>>());
-        let moves = rebalance(&[(TopicId::NIL, &assigned)], &ready, &awaited);
+        let moves = rebalance(&[(TopicId::NIL, &assigned)], &ready, &awaited, &LIGHT);
         let moved: Vec<_> =
             moves.iter().map(|it| (it.partition.partition.0, it.from.0, it.to.0)).collect();
         assert_eq!(moved, [(4, 3, 4)]);
+    }
+
+    #[test]
+    fn what_has_much_to_do_stays_or_goes_where_least_is() {
+        let id = |number| TopicPartition::new(TopicId::NIL, PartitionIndex(number));
+        let weights = BTreeMap::from([(id(0), 90), (id(2), 80), (id(4), 50)]);
+        let ready = [1, 2].map(NodeId).into();
+        let moved = |assigned: &[NodeId], ready: &BTreeSet<NodeId>| {
+            let moves = rebalance(&[(TopicId::NIL, assigned)], ready, &BTreeSet::new(), &weights);
+            moves.iter().map(|it| (it.partition.partition.0, it.to.0)).collect::<Vec<_>>()
+        };
+        // One of four must go: not the busy ones.
+        assert_eq!(moved(&[1, 1, 1, 1].map(NodeId), &ready), [(1, 2), (3, 2)]);
+        // What is orphaned is spread by what it has to do: 90 here; 80 and 50 there.
+        assert_eq!(
+            moved(&[9, 9, 9, 9, 9, 9].map(NodeId), &ready),
+            [(0, 1), (1, 2), (2, 2), (3, 1), (4, 2), (5, 1)]
+        );
     }
 
     fn cluster() -> impl Strategy<Value = (Vec<Vec<u32>>, u32)> {
@@ -162,7 +226,7 @@ mod tests {
             let before = spread(&existing, 5);
             let mut loads = loads((0..5).map(NodeId), [&existing[..]]);
             let mut all = existing.clone();
-            all.extend(place(&mut loads, &existing, count));
+            all.extend(place(&mut loads, &NOWHERE, &existing, count));
             prop_assert_eq!(all.len(), existing.len() + count as usize);
             prop_assert!(spread(&all, 5) <= before.max(1), "more even, never less");
             prop_assert!(u64::from(count) < before * 5 || spread(&all, 5) <= 1);
@@ -178,7 +242,7 @@ mod tests {
                 .map(|(n, nodes)| (TopicId(uuid::Uuid::from_u128(n as u128)), &nodes[..]))
                 .collect();
             let alive: BTreeSet<NodeId> = (0..nodes).map(NodeId).collect();
-            let moves = rebalance(&named, &alive, &BTreeSet::new());
+            let moves = rebalance(&named, &alive, &BTreeSet::new(), &LIGHT);
             let mut after = topics.clone();
             for Move { partition, from, to } in &moves {
                 let topic = &mut after[partition.topic.0.as_u128() as usize];
@@ -199,7 +263,7 @@ mod tests {
             prop_assert_eq!(moves.len() as u64, all.len() as u64 - kept);
             let again: Vec<(TopicId, &[NodeId])> =
                 named.iter().zip(&after).map(|((id, _), nodes)| (*id, &nodes[..])).collect();
-            prop_assert_eq!(rebalance(&again, &alive, &BTreeSet::new()), []);
+            prop_assert_eq!(rebalance(&again, &alive, &BTreeSet::new(), &LIGHT), []);
         }
     }
 }

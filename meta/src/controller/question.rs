@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use weir_ids::{NodeId, SessionId, TopicId};
 
 use super::{
-    AlterConfigs, CreatePartitions, CreateTopic, CreatedTopic, DeletedTopic, Error, TopicRef,
+    AlterConfigs, CreatePartitions, CreateTopic, CreatedTopic, DeletedTopic, Error, LoadReport,
+    TopicRef,
 };
 use crate::store::StoreError;
 
@@ -21,6 +22,8 @@ pub enum Question {
     AlterConfigs(AlterConfigs),
     /// A session's broker can't be reached.
     ReportBroken(SessionId),
+    /// What a broker has to do.
+    ReportLoad(LoadReport),
     /// Give partitions to other nodes.
     MovePartitions(MovePartitions),
     /// Take everything from a node, or let it have something again.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
+use futures::future::{try_join, try_join_all};
 use weir_ids::{ClaimNumber, SessionId, Slot, TopicId, TopicPartition};
 
 use super::logs::read_logs;
@@ -139,21 +140,22 @@ impl Plan for ClaimPlan<'_> {
 
 impl ClaimPlan<'_> {
     async fn look(&self, items: &[(TopicPartition, ClaimNumber)]) -> Result<Seen, Error> {
-        let mut live = BTreeSet::new();
-        for topic in items.iter().map(|(partition, _)| partition.topic).collect::<BTreeSet<_>>() {
-            if self.store.get(&Assignment::key(topic)).await?.is_some() {
-                live.insert(topic);
-            }
-        }
+        let topics: BTreeSet<TopicId> =
+            items.iter().map(|(partition, _)| partition.topic).collect();
+        let live = try_join_all(topics.into_iter().map(|topic| async move {
+            let assignment = self.store.get(&Assignment::key(topic)).await?;
+            Ok::<_, Error>(assignment.map(|_| topic))
+        }));
         let partitions: Vec<_> = items.iter().map(|(partition, _)| *partition).collect();
-        let logs = read_logs(self.store, &partitions).await?;
+        let (live, logs) = try_join(live, read_logs(self.store, &partitions)).await?;
         let owners = logs.iter().flatten().filter_map(|found| found.value.owner);
-        let mut wals: BTreeMap<_, _> = owners.map(|owner| (owner.session, None)).collect();
-        wals.insert(self.session, None);
-        for (session, wal) in &mut wals {
-            *wal = read(self.store, &Wal::key(*session)).await?;
-        }
-        Ok(Seen { logs, wals, live })
+        let mut sessions: BTreeSet<SessionId> = owners.map(|owner| owner.session).collect();
+        sessions.insert(self.session);
+        let wals = try_join_all(sessions.into_iter().map(|session| async move {
+            Ok::<_, Error>((session, read(self.store, &Wal::key(session)).await?))
+        }));
+        let wals = wals.await?.into_iter().collect();
+        Ok(Seen { logs, wals, live: live.into_iter().flatten().collect() })
     }
 }
 

@@ -193,7 +193,7 @@ impl View<'_> {
             error_code: ErrorCode::NONE,
             partition_index: partition.partition.0 as i32,
             leader_id: leader.0 as i32,
-            leader_epoch: self.handlers.epochs.of(partition).0,
+            leader_epoch: self.handlers.owners.epoch(partition).0,
             isr_nodes: replicas.clone(),
             replica_nodes: replicas,
             offline_replicas: Vec::new(),

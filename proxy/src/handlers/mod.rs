@@ -45,7 +45,7 @@ use weir_segment_store::Reader;
 use crate::{
     budget::{ByteBudget, Reservation},
     connection::{Frame, Peer, PendingReply, Reply, Response, Service, Shared},
-    routing::{Epochs, Shown},
+    routing::{Owners, Shown},
     tail::{Tail, Tails},
 };
 
@@ -71,7 +71,7 @@ pub(crate) struct Handlers {
     pub(crate) controller: Arc<dyn Controller>,
     pub(crate) reader: Reader,
     pub(crate) tails: Tails,
-    pub(crate) epochs: Epochs,
+    pub(crate) owners: Owners,
     pub(crate) fetch_sessions: fetch::Sessions,
     /// Since when there is a proxy.
     pub(crate) began: Instant,
@@ -146,15 +146,20 @@ impl Handlers {
                 () = stop.requested() => return,
                 snapshot = changes.next() => snapshot,
             };
-            if self.epochs.topic_count() > snapshot.topic_count() {
-                self.epochs.retain(|topic| snapshot.topic_by_id(topic).is_some());
+            if self.owners.topic_count() > snapshot.topic_count() {
+                self.owners.retain(|topic| snapshot.topic_by_id(topic).is_some());
             }
         }
     }
 
     /// The broker that owns a partition, or is to own it.
     fn owner(&self, partition: TopicPartition) -> Option<Arc<dyn BrokerClient>> {
-        self.brokers.broker(self.view.with(|snapshot| snapshot.assigned(partition))?)
+        self.brokers.broker(self.owner_node(partition)?)
+    }
+
+    /// The node of that broker.
+    fn owner_node(&self, partition: TopicPartition) -> Option<NodeId> {
+        self.view.with(|now| self.owners.owner(partition, now))
     }
 
     /// The news of a broker, if it lives.

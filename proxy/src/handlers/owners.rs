@@ -46,7 +46,7 @@ pub(super) async fn offsets(
     let mut by_owner = BTreeMap::<NodeId, Vec<usize>>::new();
     handlers.view.with(|snapshot| {
         for (place, partition) in partitions.iter().enumerate() {
-            if let Some(owner) = snapshot.assigned(*partition) {
+            if let Some(owner) = handlers.owners.owner(*partition, snapshot) {
                 by_owner.entry(owner).or_default().push(place);
             }
         }
@@ -58,11 +58,13 @@ pub(super) async fn offsets(
             let asked = some.iter().map(|place| partitions[*place]).collect();
             told.extend(some.iter().copied().zip(broker.offsets(asked).await));
         }
-        told
+        told.into_iter().map(|(place, offsets)| (place, owner, offsets)).collect()
     });
-    for (place, offsets) in join_all(asked).await.into_iter().flatten() {
-        if let Ok(offsets) = &offsets {
-            handlers.epochs.note(partitions[place], offsets.epoch);
+    for (place, owner, offsets) in join_all(asked).await.into_iter().flatten() {
+        match &offsets {
+            Ok(offsets) => handlers.owners.note(partitions[place], offsets.epoch, owner),
+            Err(ReadError::NotOwner(_)) => handlers.owners.lost(partitions[place], owner),
+            Err(_) => {}
         }
         told[place] = offsets;
     }

@@ -1,8 +1,8 @@
-//! Who is shown to clients, and what is known of partitions' leader epochs.
+//! Who is shown to clients, and who is asked for partitions.
 
-mod epochs;
 mod leader;
+mod owners;
 mod shown;
 
-pub(crate) use epochs::Epochs;
+pub(crate) use owners::Owners;
 pub(crate) use shown::Shown;

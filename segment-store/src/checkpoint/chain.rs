@@ -54,7 +54,7 @@ impl Chain {
     ///
     /// # Errors
     /// When they do not follow one another.
-    pub fn add_up(checkpoints: Vec<Checkpoint>) -> Result<Self, ChainError> {
+    pub fn add_up(checkpoints: impl IntoIterator<Item = Checkpoint>) -> Result<Self, ChainError> {
         let mut chain = Self::empty();
         let mut before: Option<(SessionId, u64, u64)> = None;
         for checkpoint in checkpoints {

@@ -41,7 +41,7 @@ fn session(
     epoch: i32,
     listed: Option<i64>,
     chunks: std::ops::Range<i64>,
-) -> (SessionId, Arc<SessionLogs>) {
+) -> (SessionId, SessionLogs) {
     let mut chain = Chain::empty();
     if let Some(next) = listed {
         let mut listing = Listing::default();
@@ -56,7 +56,7 @@ fn session(
         (Slot(ten as u64), reference(id, epoch, base, last), vec![entry(base, last)])
     });
     let chunks = BTreeMap::from([(partition(0), chunks.collect())]);
-    (SessionId(id), Arc::new(SessionLogs { end: Slot(1000), chain, chunks, wal: None }))
+    (SessionId(id), SessionLogs::new(Slot(1000), chain, chunks))
 }
 
 /// A log that inherits from these (session, epoch), oldest first.
@@ -116,12 +116,11 @@ fn reading_stops_at_the_newest_that_had_adopted() {
 #[test]
 fn a_listing_of_an_older_claim_is_not_the_adopted_one() {
     // Session 2 held the partition before, under epoch 1; it has not adopted epoch 3 yet.
-    let (id, logs) = session(2, 1, Some(10), 0..0);
-    let mut logs = Arc::into_inner(logs).unwrap();
+    let (id, mut logs) = session(2, 1, Some(10), 0..0);
     let base = [(20, 29)]
         .map(|(base, last)| (Slot(9), reference(2, 3, base, last), vec![entry(base, last)]));
     logs.chunks.insert(partition(0), base.into());
-    let sessions = BTreeMap::from([session(1, 2, Some(20), 0..0), (id, Arc::new(logs))]);
+    let sessions = BTreeMap::from([session(1, 2, Some(20), 0..0), (id, logs)]);
     let found = recover(partition(0), &log(&[(1, 2), (2, 3)]), &sessions).unwrap();
     assert_eq!(found.next, Offset(30));
 }

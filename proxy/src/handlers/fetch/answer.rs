@@ -13,7 +13,7 @@ use weir_protocol::{
 };
 
 use super::plan::{Found, Partition, Plan, TopicKey};
-use crate::routing::{Epochs, Shown};
+use crate::routing::{Owners, Shown};
 
 /// From this version on an answer says where the leaders are that it names (KIP-951).
 const NAMES_ENDPOINTS: i16 = 16;
@@ -25,7 +25,7 @@ const NAMES_LEADERS: i16 = 12;
 pub(super) fn response(
     plan: &mut Plan,
     version: i16,
-    epochs: &Epochs,
+    owners: &Owners,
     shown: impl Fn() -> Shown,
     mut is_told: impl FnMut(usize, &Partition) -> bool,
 ) -> FetchResponse {
@@ -44,7 +44,7 @@ pub(super) fn response(
             }
             let current_leader = match &shown {
                 Some(shown) if is_astray(&partition.found) => {
-                    leader(partition, shown, epochs, &mut leaders)
+                    leader(partition, shown, owners, &mut leaders)
                 }
                 _ => LeaderIdAndEpoch::default(),
             };
@@ -77,13 +77,13 @@ fn is_astray(found: &Found) -> bool {
 fn leader(
     partition: &Partition,
     shown: &Shown,
-    epochs: &Epochs,
+    owners: &Owners,
     leaders: &mut BTreeSet<NodeId>,
 ) -> LeaderIdAndEpoch {
     let Some(target) = partition.target else { return LeaderIdAndEpoch::default() };
     let leader = shown.leader(target.partition, Some(target.owner));
     leaders.insert(leader);
-    let leader_epoch = epochs.of(target.partition).0;
+    let leader_epoch = owners.epoch(target.partition).0;
     LeaderIdAndEpoch { leader_id: leader.0 as i32, leader_epoch }
 }
 

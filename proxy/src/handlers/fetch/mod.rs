@@ -20,7 +20,7 @@ use weir_protocol::messages::{FetchRequest, FetchResponse, fetch::FetchTopic};
 
 pub(crate) use self::session::{Kept, Sessions};
 use self::{
-    plan::{Asked, Plan, Terms, TopicKey},
+    plan::{Asked, Plan, Routes, Terms, TopicKey},
     round::Round,
     session::{Resting, Session},
     wait::Waiting,
@@ -47,7 +47,8 @@ pub(super) fn handle(
             Err(error_code) => Answer::of(FetchResponse { error_code, ..FetchResponse::default() }),
             Ok(None) => {
                 let topics = request.topics.drain(..).map(asked);
-                let plan = Plan::new(terms, topics, &handlers.view.now());
+                let now = handlers.view.now();
+                let plan = Plan::new(terms, topics, &routes(handlers, &now));
                 Box::pin(of_plan(handlers, call, plan, deadline)).await
             }
             Ok(Some(mut session)) => {
@@ -70,6 +71,10 @@ pub(super) fn handle(
     }
 }
 
+fn routes<'a>(handlers: &'a Handlers, now: &'a Snapshot) -> Routes<'a> {
+    Routes { now, owners: &handlers.owners }
+}
+
 fn asked(topic: FetchTopic) -> (TopicKey, impl Iterator<Item = Asked>) {
     let FetchTopic { topic: name, topic_id: id, partitions } = topic;
     (TopicKey { name, id }, partitions.into_iter().map(|asked| Asked::from(&asked)))
@@ -80,7 +85,7 @@ async fn of_plan(handlers: &Handlers, call: &Call, plan: Plan, deadline: Instant
     let (mut plan, round, _) = run(handlers, plan, deadline).await;
     let shown = || handlers.shown(call);
     let tells_all = |_, _: &_| true;
-    let body = answer::response(&mut plan, call.version, &handlers.epochs, shown, tells_all);
+    let body = answer::response(&mut plan, call.version, &handlers.owners, shown, tells_all);
     Answer { body: body.into(), memory: round.memory }
 }
 
@@ -107,14 +112,14 @@ async fn of_session(
     deadline: Instant,
 ) -> Answer {
     let snapshot = handlers.view.now();
-    let plan = Plan::new(terms, session.topics(), &snapshot);
+    let plan = Plan::new(terms, session.topics(), &routes(handlers, &snapshot));
     let revision = snapshot.revision();
     drop(snapshot);
     let (mut plan, round, waiting) = run(handlers, plan, deadline).await;
     let given = plan.partitions.iter().rposition(|it| it.found.bytes() > 0);
     let shown = || handlers.shown(call);
     let tells = |place, partition: &_| session.tells(place, partition);
-    let response = answer::response(&mut plan, call.version, &handlers.epochs, shown, tells);
+    let response = answer::response(&mut plan, call.version, &handlers.owners, shown, tells);
     session.turn(given);
     if let Some(waiting) = waiting {
         session.rest(Resting { plan, waiting, revision });
@@ -141,7 +146,7 @@ async fn run(
         }
         drop(waiting);
         if plan.is_moving() {
-            plan.route(&handlers.view.now());
+            plan.route(&routes(handlers, &handlers.view.now()));
         }
         plan.forget();
         round = round::run(handlers, &mut plan, deadline).await;

@@ -12,7 +12,7 @@ use weir_protocol::{
     messages::{FetchRequest, fetch::FetchPartition},
 };
 
-use crate::{cluster, settings::Settings};
+use crate::{cluster, routing::Owners, settings::Settings};
 
 /// From this version on topics are named by id.
 const BY_TOPIC_ID: i16 = 13;
@@ -30,6 +30,19 @@ pub(super) struct Terms {
     pub(super) zstd: bool,
     /// Whether topics are named by id.
     pub(super) by_id: bool,
+}
+
+/// Where partitions are.
+#[derive(Clone, Copy)]
+pub(super) struct Routes<'a> {
+    pub(super) now: &'a Snapshot,
+    pub(super) owners: &'a Owners,
+}
+
+impl Routes<'_> {
+    fn owner(&self, partition: TopicPartition) -> Option<NodeId> {
+        self.owners.owner(partition, self.now)
+    }
 }
 
 /// How a client names a topic: by its id or, in old versions, by its name; the other is empty.
@@ -165,8 +178,9 @@ impl Plan {
     pub(super) fn new<P: IntoIterator<Item = Asked>>(
         terms: Terms,
         topics: impl Iterator<Item = (TopicKey, P)>,
-        snapshot: &Snapshot,
+        routes: &Routes<'_>,
     ) -> Self {
+        let snapshot = routes.now;
         let mut plan =
             Self { terms, topics: Vec::new(), partitions: Vec::new(), owned: Vec::new() };
         for (key, asked) in topics {
@@ -175,11 +189,11 @@ impl Plan {
             } else {
                 (snapshot.topic(&key.name), ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
             };
-            let find = |asked| partition(asked, topic, missing, snapshot);
+            let find = |asked| partition(asked, topic, missing, routes);
             plan.partitions.extend(asked.into_iter().map(find));
             plan.topics.push((key, plan.partitions.len()));
         }
-        plan.route(snapshot);
+        plan.route(routes);
         plan
     }
 
@@ -200,10 +214,10 @@ impl Plan {
     }
 
     /// Looks for the owners of all partitions again.
-    pub(super) fn route(&mut self, snapshot: &Snapshot) {
+    pub(super) fn route(&mut self, routes: &Routes<'_>) {
         for partition in &mut self.partitions {
             if let Some(target) = &mut partition.target
-                && let Some(owner) = snapshot.assigned(target.partition)
+                && let Some(owner) = routes.owner(target.partition)
             {
                 target.owner = owner;
             }
@@ -236,7 +250,7 @@ fn partition(
     asked: Asked,
     topic: Option<&Arc<TopicView>>,
     missing: ErrorCode,
-    snapshot: &Snapshot,
+    routes: &Routes<'_>,
 ) -> Partition {
     let index = asked.index;
     let failed = |code| Partition { index, found: Found::Failed(code), target: None };
@@ -244,7 +258,7 @@ fn partition(
     let Some(partition) = cluster::partition(topic, index) else {
         return failed(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
     };
-    let Some(owner) = snapshot.assigned(partition) else {
+    let Some(owner) = routes.owner(partition) else {
         return failed(ErrorCode::NOT_LEADER_OR_FOLLOWER);
     };
     let epoch = asked.epoch;

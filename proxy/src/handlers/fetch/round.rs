@@ -188,7 +188,7 @@ async fn read(
     for (place, target, outcome) in ask(handlers, plan, wave).await {
         match outcome {
             Ok(ReadOutcome { offsets, entries }) => {
-                handlers.epochs.note(target.partition, offsets.epoch);
+                handlers.owners.note(target.partition, offsets.epoch, target.owner);
                 plan.partitions[place].found = Found::Empty(offsets);
                 match entries {
                     Entries::None => {}
@@ -255,7 +255,10 @@ fn take(
 fn fail(handlers: &Handlers, plan: &mut Plan, place: usize, target: &Target, error: &ReadError) {
     if let ReadError::FencedEpoch { current, .. } | ReadError::UnknownEpoch { current, .. } = error
     {
-        handlers.epochs.note(target.partition, *current);
+        handlers.owners.note(target.partition, *current, target.owner);
+    }
+    if let ReadError::NotOwner(_) = error {
+        handlers.owners.lost(target.partition, target.owner);
     }
     if let ReadError::Storage(reason) = error {
         tracing::warn!(partition = %target.partition, reason, "a fetch met a storage error");

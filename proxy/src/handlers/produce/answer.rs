@@ -15,7 +15,7 @@ use weir_protocol::{
 use super::plan::{Partition, Plan};
 use crate::{
     handlers::codes,
-    routing::{Epochs, Shown},
+    routing::{Owners, Shown},
 };
 
 /// From this version on an answer names leaders, and where they are (KIP-951).
@@ -31,11 +31,11 @@ pub(super) fn response(
     results: Vec<Told>,
     timed_out: bool,
     version: i16,
-    epochs: &Epochs,
+    owners: &Owners,
     shown: impl Fn() -> Shown,
 ) -> ProduceResponse {
     let Plan { topics, partitions, .. } = plan;
-    let mut leaders = Leaders { epochs, shown: None, named: BTreeSet::new() };
+    let mut leaders = Leaders { owners, shown: None, named: BTreeSet::new() };
     let mut answered = partitions.into_iter().zip(results).map(|(partition, told)| {
         let (index, partition, owner) = match partition {
             Partition::Failed(failed) => return failed,
@@ -49,7 +49,7 @@ pub(super) fn response(
         let shown = leaders.shown.get_or_insert_with(&shown);
         let leader = shown.leader(partition, Some(owner));
         leaders.named.insert(leader);
-        let leader_epoch = leaders.epochs.of(partition).0;
+        let leader_epoch = leaders.owners.epoch(partition).0;
         let current_leader = LeaderIdAndEpoch { leader_id: leader.0 as i32, leader_epoch };
         PartitionProduceResponse { current_leader, ..response }
     });
@@ -67,7 +67,7 @@ pub(super) fn response(
 
 /// The leaders that a response names.
 struct Leaders<'a> {
-    epochs: &'a Epochs,
+    owners: &'a Owners,
     shown: Option<Shown>,
     named: BTreeSet<NodeId>,
 }

@@ -66,8 +66,8 @@ enum At {
 
 /// What became of an append.
 pub(super) enum Told {
-    /// Its answer.
-    Finally(Result<Appended, AppendError>),
+    /// Its answer, and whose it is.
+    Finally(Result<Appended, AppendError>, Option<NodeId>),
     /// It was surely not taken, or can be recognised if it was: it may be sent again.
     Again(Attempt),
 }
@@ -190,14 +190,14 @@ impl Lanes {
             let mut inner = self.lock();
             let Some(entry) = inner.entries.get_mut(&ticket) else {
                 let given_up = AppendError::Unclear(ticket.partition);
-                return Poll::Ready(Told::Finally(Err(given_up)));
+                return Poll::Ready(Told::Finally(Err(given_up), None));
             };
             std::task::ready!(entry.poll(cx));
             match &entry.at {
                 At::Answered(result) => {
-                    let result = result.clone();
+                    let (result, owner) = (result.clone(), entry.tried);
                     inner.entries.remove(&ticket);
-                    Poll::Ready(Told::Finally(result))
+                    Poll::Ready(Told::Finally(result, owner))
                 }
                 _ => {
                     let Entry { append, tried: owner, current, .. } = entry;

@@ -56,13 +56,14 @@ pub(super) async fn begin(handlers: &Handlers, call: Call, request: ProduceReque
     let patience = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
     let deadline = call.arrived + patience.max(TIMEOUT_MIN);
     let client_id = call.client_id.as_ref();
-    let mut plan = Plan::new(request, call.version, client_id, &handlers.view.now());
+    let now = handlers.view.now();
+    let mut plan = Plan::new(request, call.version, client_id, &now, &handlers.owners);
     let lanes = &call.conversation.appends;
     let mut tickets = Vec::with_capacity(plan.partitions.len());
     let handed = std::mem::take(&mut plan.appends).into_iter().map(|(owner, appends)| {
         let mut now = Vec::with_capacity(appends.len());
         for (place, append) in appends {
-            let epoch = handlers.epochs.of(append.partition);
+            let epoch = handlers.owners.epoch(append.partition);
             let (ticket, append) = lanes.enter(append, owner, epoch);
             tickets.push((place, ticket));
             now.extend(append.map(|append| (ticket, append)));
@@ -85,7 +86,7 @@ impl Appending {
             let again = FuturesUnordered::new();
             for (place, ticket) in &tickets {
                 match resend::told(&handlers, lanes, *ticket).await {
-                    Told::Finally(result) => results[*place] = Some(result),
+                    Told::Finally(result, _) => results[*place] = Some(result),
                     Told::Again(_) => again.push(async {
                         (*place, resend::outcome(&handlers, lanes, *ticket, give_up).await)
                     }),
@@ -114,7 +115,7 @@ impl Appending {
             results,
             timed_out,
             call.version,
-            &handlers.epochs,
+            &handlers.owners,
             shown,
         ))
     }

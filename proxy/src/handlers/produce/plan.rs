@@ -19,7 +19,7 @@ use weir_protocol::{
     records::{BatchHeader, Compression, Rejection},
 };
 
-use crate::{cluster, handlers::codes};
+use crate::{cluster, handlers::codes, routing::Owners};
 
 /// From this version on topics are named by id.
 const BY_TOPIC_ID: i16 = 13;
@@ -60,6 +60,7 @@ impl Plan {
         version: i16,
         client_id: Option<&ByteString>,
         snapshot: &Snapshot,
+        owners: &Owners,
     ) -> Self {
         let acks = acks(request.acks);
         let may_write_internal = client_id.is_some_and(|id| *id == ADMIN_CLIENT_ID);
@@ -72,7 +73,7 @@ impl Plan {
                 let judged = acks.ok_or_else(invalid_acks).and_then(|acks| {
                     let topic = topic.as_ref().map_err(|code| (*code, None))?;
                     let records = records.map(|records| records.into_bytes()).unwrap_or_default();
-                    let (partition, owner) = route(topic, index, snapshot)?;
+                    let (partition, owner) = route(topic, index, snapshot, owners)?;
                     check_codec(&records, version)?;
                     Ok((partition, owner, append(partition, records, acks)))
                 });
@@ -120,10 +121,12 @@ fn route(
     topic: &TopicView,
     index: i32,
     snapshot: &Snapshot,
+    owners: &Owners,
 ) -> Result<(TopicPartition, NodeId), Failure> {
     let partition =
         cluster::partition(topic, index).ok_or((ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, None))?;
-    let owner = snapshot.assigned(partition).ok_or((ErrorCode::NOT_LEADER_OR_FOLLOWER, None))?;
+    let owner = owners.owner(partition, snapshot);
+    let owner = owner.ok_or((ErrorCode::NOT_LEADER_OR_FOLLOWER, None))?;
     Ok((partition, owner))
 }
 

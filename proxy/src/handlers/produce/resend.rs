@@ -48,18 +48,19 @@ pub(super) async fn told(handlers: &Handlers, lanes: &Lanes, ticket: Ticket) -> 
     let partition = ticket.partition;
     let told = lanes.told(ticket).await;
     match &told {
-        Told::Finally(result) => {
-            if let Ok(appended) = result {
-                handlers.epochs.note(partition, appended.epoch);
+        Told::Finally(result, owner) => {
+            if let (Ok(appended), Some(owner)) = (result, owner) {
+                handlers.owners.note(partition, appended.epoch, *owner);
             }
             // It went alone, and others have waited for it.
             if lanes.is_waiting(partition) {
                 send(handlers, lanes, partition).await;
             }
         }
-        Told::Again(Attempt { current: Some(current), .. }) => {
-            handlers.epochs.note(partition, *current);
-        }
+        Told::Again(Attempt { owner: Some(owner), current, .. }) => match current {
+            Some(current) => handlers.owners.note(partition, *current, *owner),
+            None => handlers.owners.lost(partition, *owner),
+        },
         Told::Again(_) => {}
     }
     told
@@ -77,7 +78,7 @@ pub(super) async fn outcome(
     let mut pauses = Pauses::new();
     loop {
         let attempt = match told(handlers, lanes, ticket).await {
-            Told::Finally(result) => return Some(result),
+            Told::Finally(result, _) => return Some(result),
             Told::Again(attempt) => attempt,
         };
         let again = timeout_at(give_up, async {
@@ -94,8 +95,8 @@ pub(super) async fn outcome(
 
 /// Hands what waits in a lane to whoever owns its partition now.
 async fn send(handlers: &Handlers, lanes: &Lanes, partition: TopicPartition) {
-    if let Some(owner) = handlers.view.with(|now| now.assigned(partition)) {
-        let appends = lanes.leave(partition, owner, handlers.epochs.of(partition));
+    if let Some(owner) = handlers.owner_node(partition) {
+        let appends = lanes.leave(partition, owner, handlers.owners.epoch(partition));
         hand(handlers, lanes, owner, appends).await;
     }
 }
@@ -105,8 +106,8 @@ async fn change(handlers: &Handlers, partition: TopicPartition, tried: Attempt, 
     let until = Instant::now() + pause;
     let mut changes = handlers.view.changes();
     loop {
-        let owner = handlers.view.with(|now| now.assigned(partition));
-        let newer = tried.epoch.is_some_and(|epoch| epoch < handlers.epochs.of(partition));
+        let owner = handlers.owner_node(partition);
+        let newer = tried.epoch.is_some_and(|epoch| epoch < handlers.owners.epoch(partition));
         if newer || (owner.is_some() && owner != tried.owner) {
             return;
         }

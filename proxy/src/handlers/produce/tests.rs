@@ -56,7 +56,7 @@ async fn answers_with_the_offsets_of_each_partition() {
     assert_eq!((answer[0].log_append_time_ms, answer[0].log_start_offset), (-1, 0));
     let again = fixture.produce(11, request(1, &[(0, batch)])).await;
     assert_eq!((again[0].error_code, again[0].base_offset), (ErrorCode::NONE, 5));
-    assert_eq!(fixture.handlers.epochs.of(at(1, 0)).0, 3);
+    assert_eq!(fixture.handlers.owners.epoch(at(1, 0)).0, 3);
 }
 
 #[tokio::test]

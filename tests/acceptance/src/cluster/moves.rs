@@ -33,14 +33,14 @@ impl Moves {
         let (mut pauses, mut usually) = (Vec::new(), Vec::new());
         for time in 0..self.times {
             let before = scene.traffic.now();
-            scene.settle(WATCHED)?;
+            scene.go_on(WATCHED)?;
             let partition = chance.below(u64::from(self.load.partitions.unsigned_abs())) as u32;
             let owner = operator.placement(TOPIC)?[partition as usize];
             let others: Vec<u32> = BROKERS.into_iter().filter(|node| *node != owner).collect();
             let to = others[chance.below(others.len() as u64) as usize];
             let since = scene.traffic.now();
             operator.move_partition(TOPIC, partition, to)?;
-            scene.settle(WATCHED)?;
+            scene.go_on(WATCHED)?;
             let longest = |since, until| {
                 Spread::of(scene.traffic.took_in(partition as i32, since, until)).most()
             };
@@ -48,9 +48,7 @@ impl Moves {
             eprintln!("move {time}: a record took {pause:.2?} at most (before {usual:.2?})");
             pauses.push(pause);
             usually.push(usual);
-            operator.move_partition(TOPIC, partition, owner)?; // Even again.
         }
-        scene.until_even()?;
         let outcome = scene.finish()?;
         let figures = format!(
             "{} planned moves, {} partitions: the longest wait in each {}; in the time before each {}",

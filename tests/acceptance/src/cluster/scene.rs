@@ -51,12 +51,20 @@ impl Scene {
         until_even(&self.cluster, self.partitions)
     }
 
+    /// Waits until each broker has its share; then as [`Self::go_on`].
+    ///
+    /// # Errors
+    /// When that takes too long.
+    pub fn settle(&self, time: Duration) -> Result<()> {
+        self.until_even()?;
+        self.go_on(time)
+    }
+
     /// Lets the load run on until each partition has acknowledged something new, and then for `time`.
     ///
     /// # Errors
     /// When one does not.
-    pub fn settle(&self, time: Duration) -> Result<()> {
-        self.until_even()?;
+    pub fn go_on(&self, time: Duration) -> Result<()> {
         self.traffic.acknowledged_again(self.traffic.now(), EVEN)?;
         wait::let_pass(time);
         Ok(())

@@ -225,7 +225,7 @@ impl State {
         let numbers = self.chain_numbers(session, number);
         let checkpoints =
             numbers.map(|at| self.checkpoints[session][usize::from(at)].production(session, at));
-        let chain = Chain::add_up(checkpoints.collect()).ok()?;
+        let chain = Chain::add_up(checkpoints).ok()?;
         let mut partitions = [None; PARTITIONS];
         for (index, listed) in partitions.iter_mut().enumerate() {
             let found = chain.partitions.get(&partition(index));

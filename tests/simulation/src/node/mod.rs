@@ -8,7 +8,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::Notify;
 use uuid::Uuid;
 use weir_broker::{
-    BrokerDeps, BrokerRole, BrokerSettings,
+    BrokerDeps, BrokerRole, BrokerSettings, SlotSettings,
     client::Brokers,
     collector::{Collector, CollectorDeps, CollectorSettings},
 };
@@ -55,7 +55,14 @@ const INDEX_CACHE_BYTES: u64 = 1 << 20;
 /// How many partitions keep groups.
 const OFFSETS_PARTITIONS: u32 = 3;
 /// How much a slot may hold: with small ones many are in flight, with large ones batches gather.
-const SLOTS_BYTES: [u64; 3] = [1 << 10, 4 << 10, BrokerSettings::SLOT_BYTES];
+const SLOTS_BYTES: [u64; 3] = [1 << 10, 4 << 10, 8 << 20];
+/// How long records may linger, and whether always.
+const LINGERS: [(Option<Duration>, bool); 4] = [
+    (None, false),
+    (Some(Duration::from_millis(5)), false),
+    (Some(Duration::from_millis(50)), false),
+    (Some(Duration::from_millis(100)), true),
+];
 /// How often the collector goes round, and how long what nobody names stays.
 const COLLECTOR_PACES: [(Duration, Duration); 3] = [
     (Duration::from_secs(1), Duration::ZERO),
@@ -207,6 +214,10 @@ impl Life<'_> {
         let controller: Arc<dyn Controller> = Arc::new(linked);
         let (broken, told) = (self.broken.clone(), Arc::clone(&controller));
         tasks.spawn("broken links", |stop| async move { broken.report(&*told, stop).await });
+        if let Some(role) = &role {
+            let (role, told) = (Arc::clone(role), Arc::clone(&controller));
+            tasks.spawn("load reports", |stop| async move { role.report_load(&*told, stop).await });
+        }
         let reader = Reader::new(self.store.clone(), INDEX_CACHE_BYTES);
         let seen: Arc<dyn Cluster> = Arc::new(ViewedCluster::new(
             node.id,
@@ -260,9 +271,10 @@ impl Life<'_> {
             journal: Arc::clone(&journal),
             session: Session { node: node.id, rpc, zone: None },
         };
-        let slot_bytes = *Chance::new(node.seed, "slots").pick(&SLOTS_BYTES);
-        let settings =
-            BrokerSettings { buffer_bytes: BUFFER_BYTES, slot_bytes, shards: 2, sole: false };
+        let bytes = *Chance::new(node.seed, "slots").pick(&SLOTS_BYTES);
+        let (linger, patient) = *Chance::new(node.seed, "lingers").pick(&LINGERS);
+        let slots = SlotSettings { bytes, linger, patient };
+        let settings = BrokerSettings { buffer_bytes: BUFFER_BYTES, slots, shards: 2, sole: false };
         let role = BrokerRole::start(deps, settings, view.clone(), tasks).await;
         let role = role.context("the broker")?;
         host.offer(|services| {
