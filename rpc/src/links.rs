@@ -10,11 +10,11 @@ use std::{
 use tokio::{net::TcpStream, time::timeout};
 use tonic::{Code, Response, Status, transport::Channel};
 use weir_ids::NodeId;
-use weir_runtime::Tasks;
+use weir_runtime::{Runtime, Tasks};
 
 use crate::{
     Connection, Identity,
-    hello::{Greeting, HelloClient},
+    hello::{HelloClient, greeting, is_off},
 };
 
 /// How long a connection may take to be made, greetings included.
@@ -52,6 +52,7 @@ pub struct Links(Arc<Inner>);
 
 struct Inner {
     own: Identity,
+    runtime: Runtime,
     peers: Arc<dyn Peers>,
     tasks: Tasks,
     nodes: Mutex<BTreeMap<NodeId, Arc<Way>>>,
@@ -76,9 +77,10 @@ impl Way {
 }
 
 impl Links {
-    /// No connections yet. `own` is who we are to the others.
-    pub fn new(own: Identity, peers: Arc<dyn Peers>, tasks: &Tasks) -> Self {
-        Self(Arc::new(Inner { own, peers, tasks: tasks.clone(), nodes: Mutex::default() }))
+    /// No connections yet. `own` is who we are to the others; `runtime` tells what time it is.
+    pub fn new(own: Identity, runtime: Runtime, peers: Arc<dyn Peers>, tasks: &Tasks) -> Self {
+        let (tasks, nodes) = (tasks.clone(), Mutex::default());
+        Self(Arc::new(Inner { own, runtime, peers, tasks, nodes }))
     }
 
     /// Runs what belongs to a connection, as long as the process does.
@@ -125,14 +127,7 @@ impl Links {
             }
         })?;
         let connection = Connection::over(stream).await.map_err(|_| Failed::Unreachable)?;
-        let mut hello = HelloClient::new(connection.channel());
-        let greeted = hello.greet(Greeting::from(&self.0.own)).await;
-        let found = Identity::from(greeted.map_err(|_| Failed::Unreachable)?.into_inner());
-        let wanted = Identity { node, ..self.0.own.clone() };
-        if found != wanted {
-            tracing::warn!(address, ?wanted, ?found, "another node answers at this address");
-            return Err(Failed::Refused);
-        }
+        self.greet(node, &address, &connection).await?;
         *way.open() = Some(connection.clone());
         let (peers, broken) = (Arc::clone(&self.0.peers), connection.clone());
         self.0.tasks.spawn("connection", |stop| async move {
@@ -143,6 +138,41 @@ impl Links {
             }
         });
         Ok(connection)
+    }
+
+    /// Makes sure who is at the other end of a connection.
+    async fn greet(
+        &self,
+        node: NodeId,
+        address: &str,
+        connection: &Connection,
+    ) -> Result<(), Failed> {
+        let Inner { own, runtime, .. } = &*self.0;
+        let mut hello = HelloClient::new(connection.channel());
+        let asked = runtime.now();
+        let greeted = hello.greet(greeting(own, runtime)).await.map_err(|status| {
+            let turned_away = status.code() == Code::FailedPrecondition;
+            if turned_away {
+                tracing::warn!(%node, address, why = status.message(), "it turns this node away");
+            }
+            if turned_away { Failed::Refused } else { Failed::Unreachable }
+        });
+        let greeted = greeted?.into_inner();
+        if let Some(ahead_ms) = is_off(greeted.time_ms, asked, runtime.now()) {
+            tracing::warn!(
+                %node,
+                address,
+                ahead_ms,
+                "the clock of another node and this one's are apart: the times of records and how long they are \
+                 kept rest on clocks; set both by a time server"
+            );
+        }
+        let (found, wanted) = (Identity::from(greeted), Identity { node, ..own.clone() });
+        if found != wanted {
+            tracing::warn!(address, ?wanted, ?found, "another node answers at this address");
+            return Err(Failed::Refused);
+        }
+        Ok(())
     }
 
     /// Asks `node` something, and gives its answer.

@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr};
 use futures::{StreamExt, stream};
 use tokio::net::{TcpListener, TcpStream};
 use tonic::service::Routes;
-use weir_runtime::Tasks;
+use weir_runtime::{Runtime, Tasks};
 
 use crate::{
     Identity,
@@ -48,9 +48,9 @@ impl Server {
         self.address
     }
 
-    /// Serves `services` as `own`, until `tasks` stop.
-    pub fn serve(self, own: Identity, services: Routes, tasks: &Tasks) {
-        let services = services.add_service(HelloServer::new(Greeter(own)));
+    /// Serves `services` as `own`, until `tasks` stop. `runtime` tells what time it is.
+    pub fn serve(self, own: Identity, runtime: Runtime, services: Routes, tasks: &Tasks) {
+        let services = services.add_service(HelloServer::new(Greeter { own, runtime }));
         tasks.spawn_fallible("rpc", |stop| async move {
             let server = tonic::transport::Server::builder()
                 .http2_keepalive_interval(Some(PING_EVERY))

@@ -7,11 +7,11 @@ use std::{
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 use weir_ids::NodeId;
-use weir_runtime::Tasks;
+use weir_runtime::{Runtime, Tasks};
 
 use crate::{
     Failed, Identity, Links, Peers, Server,
-    hello::{Greeting, HelloClient},
+    hello::{HelloClient, greeting},
 };
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -67,7 +67,7 @@ impl Other {
         let address = runtime.block_on(async {
             let server = Server::bind(listen).await.unwrap();
             let address = server.address();
-            server.serve(own, Routes::default(), &Tasks::new());
+            server.serve(own, Runtime::system(), Routes::default(), &Tasks::new());
             address
         });
         Self { runtime: Some(runtime), address }
@@ -80,12 +80,13 @@ impl Other {
 
 fn links(known: &Arc<Known>) -> (Links, Tasks) {
     let tasks = Tasks::new();
-    (Links::new(identity(1), Arc::clone(known) as Arc<dyn Peers>, &tasks), tasks)
+    let peers = Arc::clone(known) as Arc<dyn Peers>;
+    (Links::new(identity(1), Runtime::system(), peers, &tasks), tasks)
 }
 
 async fn ask(links: &Links, node: u32) -> Result<u32, Failed> {
     let asked = links.call(NodeId(node), |channel| async move {
-        HelloClient::new(channel).greet(Greeting::default()).await
+        HelloClient::new(channel).greet(greeting(&identity(1), &Runtime::system())).await
     });
     asked.await.map(|greeting| greeting.node)
 }
@@ -164,7 +165,10 @@ fn a_broken_connection_is_noticed_and_another_made() {
         tokio::time::timeout(PATIENCE, first.broken()).await.unwrap();
         until(|| known.told().last() == Some(&(2, false))).await;
         let mut late = HelloClient::new(first.channel());
-        assert!(late.greet(Greeting::default()).await.is_err(), "it stays broken");
+        assert!(
+            late.greet(greeting(&identity(1), &Runtime::system())).await.is_err(),
+            "it stays broken"
+        );
         assert_eq!(ask(&links, 2).await, Err(Failed::Refused));
         let starting = move || Other::start(identity(2), &address.to_string());
         let again = weir_runtime::blocking(starting).await;

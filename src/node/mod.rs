@@ -105,6 +105,7 @@ impl Running {
         let identity = Identity { cluster: foundation.cluster.to_string(), node };
         let broken = BrokenLinks::new(view.clone());
         let peers = Arc::new(ViewedPeers { view: view.clone(), broken: broken.clone() });
+        let links = Links::new(identity.clone(), runtime.clone(), peers, &tasks);
         let parts = Parts {
             config,
             roles,
@@ -113,7 +114,7 @@ impl Running {
             tasks: tasks.clone(),
             node,
             foundation: &foundation,
-            links: Links::new(identity.clone(), peers, &tasks),
+            links,
             reader: Reader::new(foundation.store.clone(), config.proxy.index_cache_bytes),
             view,
         };
@@ -243,7 +244,7 @@ impl Parts<'_> {
         let coordinator = self.roles.coordinator.then(|| self.coordinator(Arc::clone(&seen)));
         if let Some(server) = server {
             let services = self.services(broker.as_ref(), own_controller, coordinator.as_ref());
-            server.server.serve(identity.clone(), services, &self.tasks);
+            server.server.serve(identity.clone(), self.runtime.clone(), services, &self.tasks);
             self.report(broken, Arc::clone(&controller));
         }
         registration.serve(self.roles.list()).await?;

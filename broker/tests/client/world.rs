@@ -123,7 +123,7 @@ impl World {
             let server = Server::bind("127.0.0.1:0").await.unwrap();
             let address = server.address();
             let services = Routes::new(rpc::service(Arc::clone(&role), &tasks));
-            server.serve(identity(NODE), services, &tasks);
+            server.serve(identity(NODE), Runtime::system(), services, &tasks);
             (role, address)
         });
         let (role, address) = starting.await.unwrap();
@@ -151,7 +151,7 @@ impl World {
     /// The same broker, as another process reaches it.
     pub(crate) fn remote(&self) -> Arc<dyn BrokerClient> {
         let peers = Arc::new(Fixed(self.address));
-        let links = Links::new(identity(NodeId(9)), peers, &self.tasks);
+        let links = Links::new(identity(NodeId(9)), Runtime::system(), peers, &self.tasks);
         let brokers = RemoteBrokers::new(links, self.view.clone(), None);
         brokers.broker(NODE).expect("its session is in the view")
     }

@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
+use weir_acceptance::cluster::cost::Cost;
 use weir_acceptance::cluster::failover::{Failover, How};
+use weir_acceptance::cluster::groups::Groups;
 use weir_acceptance::cluster::growth::Growth;
 use weir_acceptance::cluster::hot::Hot;
+use weir_acceptance::cluster::latency::Latency;
 use weir_acceptance::cluster::moves::Moves;
 use weir_acceptance::cluster::outage::Outage;
 use weir_acceptance::cluster::rolling::Rolling;
@@ -80,6 +83,39 @@ pub(crate) enum ClusterRun {
         #[command(flatten)]
         load: Load,
     },
+    /// A steady load: how long records take
+    Latency {
+        /// How long, in seconds
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        #[command(flatten)]
+        load: Load,
+    },
+    /// What a load costs: requests to the store, and writes of the metadata
+    Cost {
+        /// How long, in seconds
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        /// How many brokers have partitions
+        #[arg(long, default_value_t = 1)]
+        brokers: usize,
+        #[command(flatten)]
+        load: Load,
+    },
+    /// Coordinators die while many groups have members and offsets, and brokers have no time
+    CoordinatorDies {
+        /// How many groups
+        #[arg(long, default_value_t = 200)]
+        groups: usize,
+        /// Members of each
+        #[arg(long, default_value_t = 5)]
+        members: usize,
+        /// Offsets that each commits
+        #[arg(long, default_value_t = 500)]
+        offsets: usize,
+        #[command(flatten)]
+        load: Load,
+    },
     /// etcd is away under load
     Outage {
         /// For how long, in seconds
@@ -135,6 +171,12 @@ pub(crate) struct Load {
     /// Producers that share it
     #[arg(long, default_value_t = 4)]
     writers: u16,
+    /// How long brokers let records linger, in milliseconds; without it as they do
+    #[arg(long)]
+    linger_ms: Option<u64>,
+    /// They linger always
+    #[arg(long)]
+    linger_always: bool,
     /// The part of it that the first partition gets besides its share of the rest
     #[arg(long, default_value_t = 0.0)]
     hot: f64,
@@ -160,7 +202,11 @@ impl Load {
                 StoreKind::Native(std::env::current_exe()?, arguments)
             }
         };
-        Ok(Setting { binary: binary.into(), store, sections: Vec::new() })
+        let linger = self
+            .linger_ms
+            .map(|linger| format!("linger_ms = {linger}\nlinger_always = {}", self.linger_always));
+        let sections = linger.map(|linger| ("broker".to_owned(), linger)).into_iter().collect();
+        Ok(Setting { binary: binary.into(), store, sections })
     }
 
     fn traffic(self) -> TrafficSettings {
@@ -177,6 +223,9 @@ impl ClusterRun {
             | Self::Moves { load, .. }
             | Self::Growth { load, .. }
             | Self::Hot { load, .. }
+            | Self::Latency { load, .. }
+            | Self::Cost { load, .. }
+            | Self::CoordinatorDies { load, .. }
             | Self::Outage { load, .. } => load,
         }
     }
@@ -200,6 +249,15 @@ impl ClusterRun {
             Self::Hot { seconds, quiet_seconds, .. } => {
                 let [time, quiet] = [seconds, quiet_seconds].map(Duration::from_secs);
                 Hot { time, quiet, load }.run(&setting)
+            }
+            Self::Latency { seconds, .. } => {
+                Latency { time: Duration::from_secs(seconds), load }.run(&setting)
+            }
+            Self::Cost { seconds, brokers, .. } => {
+                Cost { time: Duration::from_secs(seconds), brokers, load }.run(&setting)
+            }
+            Self::CoordinatorDies { groups, members, offsets, .. } => {
+                Groups { groups, members, offsets, load }.run(&setting)
             }
             Self::Outage { seconds, leader, .. } => {
                 let time = (!leader).then(|| Duration::from_secs(seconds));

@@ -29,6 +29,8 @@ pub(crate) struct Object {
 pub(crate) struct Objects {
     objects: BTreeMap<String, Object>,
     counts: BTreeMap<Kind, u64>,
+    /// Puts of slots of write-ahead logs.
+    wal_puts: u64,
     put_bytes: u64,
     last: u64,
 }
@@ -40,6 +42,7 @@ impl Objects {
             return None;
         }
         self.last += 1;
+        self.wal_puts += u64::from(key.contains("/wal/"));
         self.put_bytes += bytes.len() as u64;
         self.objects.insert(key.to_owned(), Object { bytes, version: self.last });
         Some(self.last)
@@ -77,7 +80,9 @@ impl Objects {
         for (kind, count) in &self.counts {
             let _ = writeln!(text, "{} {count}", format!("{kind:?}").to_lowercase());
         }
-        let _ = writeln!(text, "put_bytes {}\nobjects {}", self.put_bytes, self.objects.len());
+        let Self { wal_puts, put_bytes, objects, .. } = self;
+        let objects = objects.len();
+        let _ = writeln!(text, "put_wal {wal_puts}\nput_bytes {put_bytes}\nobjects {objects}");
         text
     }
 }

@@ -314,6 +314,17 @@ impl Cluster {
         }
     }
 
+    /// The ids of nodes' processes.
+    ///
+    /// # Errors
+    /// When one does not run.
+    pub fn process_ids(&self, ids: &[u32]) -> Result<Vec<u32>> {
+        let process = |id: &u32| self.nodes[*id as usize - 1].process.as_ref().map(Process::id);
+        ids.iter()
+            .map(|id| process(id).with_context(|| format!("node {id} does not run")))
+            .collect()
+    }
+
     /// Kills a node without warning (SIGKILL).
     ///
     /// # Errors

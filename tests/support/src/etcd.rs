@@ -198,6 +198,16 @@ impl Etcd {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
+    /// The revision that it is at: how often it has been written.
+    ///
+    /// # Errors
+    /// When it does not say.
+    pub fn revision(&self) -> Result<u64> {
+        let answer = self.control(&["get", "--write-out", "json", "nothing"])?;
+        let answer: serde_json::Value = serde_json::from_str(&answer)?;
+        answer["header"]["revision"].as_u64().context("it does not say its revision")
+    }
+
     /// The member that leads.
     ///
     /// # Errors

@@ -8,6 +8,7 @@
 pub use weir_test_cache as cache;
 
 mod admin;
+mod burners;
 mod cluster;
 mod etcd;
 pub mod http;
@@ -23,6 +24,7 @@ mod weir;
 pub mod wire;
 
 pub use admin::Admin;
+pub use burners::Burners;
 pub use cluster::{Cluster, ClusterSettings};
 pub use etcd::{Etcd, EtcdSettings};
 pub use kafka::Kafka;

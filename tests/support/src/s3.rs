@@ -71,6 +71,16 @@ impl S3 {
         counts.map(|(kind, count)| Ok((kind.to_owned(), count.trim().parse()?))).collect()
     }
 
+    /// Where it serves.
+    pub fn address(&self) -> SocketAddr {
+        address(self.port)
+    }
+
+    /// The path of an object.
+    pub fn path(&self, key: &str) -> String {
+        format!("/{BUCKET}/{key}")
+    }
+
     /// The bucket, and below it what begins with `prefix`.
     pub fn url(&self, prefix: &str) -> String {
         format!("s3://{BUCKET}/{prefix}")

@@ -6,9 +6,13 @@
 //! it does, or a real S3 server, or a directory.
 
 mod consumption;
+pub mod cost;
 pub mod failover;
+pub mod groups;
 pub mod growth;
 pub mod hot;
+pub mod latency;
+mod members;
 pub mod moves;
 pub mod outage;
 mod report;
