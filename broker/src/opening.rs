@@ -231,7 +231,7 @@ impl Opening {
         if stuck.len() < ends {
             results = self.deps.metadata.claim(session, claims).await;
         }
-        self.warm_up(&stuck).await;
+        self.warm_up(claims, &stuck).await;
         let stuck: BTreeMap<SessionId, Arc<SessionError>> =
             stuck.into_iter().map(|(session, why)| (session, Arc::new(why))).collect();
         let why = |error: ClaimError| match &error {
@@ -243,15 +243,30 @@ impl Opening {
         results.into_iter().map(|result| result.map_err(why)).collect()
     }
 
-    /// Reads what there is of sessions that go on and have yet to give something up.
-    async fn warm_up(&mut self, stuck: &[(SessionId, SessionError)]) {
-        for (session, error) in stuck {
-            if matches!(error, SessionError::NotSealed(_))
-                && let Err(error) = self.sessions.warm_up(*session).await
-            {
+    /// Does what can be done before sessions that go on give something up.
+    async fn warm_up(
+        &mut self,
+        claims: &[(TopicPartition, ClaimNumber)],
+        stuck: &[(SessionId, SessionError)],
+    ) {
+        let going_on =
+            stuck.iter().filter(|(_, error)| matches!(error, SessionError::NotSealed(_)));
+        let going_on: Vec<SessionId> = going_on.map(|(session, _)| *session).collect();
+        if !going_on.is_empty() && claims.iter().any(|(id, _)| self.was_here(*id)) {
+            // If it fails it is tried again when it must be.
+            self.deps.checkpoints.covering(self.released_below).await;
+        }
+        for session in going_on {
+            if let Err(error) = self.sessions.warm_up(session).await {
                 tracing::debug!(%session, %error, "it will be read when it has given up its partitions");
             }
         }
+    }
+
+    /// Whether this session has had a partition.
+    fn was_here(&self, id: TopicPartition) -> bool {
+        let all = (id, ClaimNumber::NONE)..=(id, ClaimNumber(u64::MAX));
+        self.opened.range(all).next().is_some()
     }
 
     /// What earlier owners left of these partitions, in order.
@@ -292,11 +307,8 @@ impl Opening {
     /// checkpoint may hold slots of two of its epochs.
     async fn know_own(&mut self, logs: &[(TopicPartition, Log)]) -> Result<(), OpenError> {
         let own = self.deps.session;
-        let was_here = |id: &TopicPartition| {
-            let all = (*id, ClaimNumber::NONE)..=(*id, ClaimNumber(u64::MAX));
-            self.opened.range(all).next().is_some()
-        };
-        let back: Vec<TopicPartition> = logs.iter().map(|(id, _)| *id).filter(was_here).collect();
+        let ids = logs.iter().map(|(id, _)| *id);
+        let back: Vec<TopicPartition> = ids.filter(|id| self.was_here(*id)).collect();
         if back.is_empty() || self.sessions.all().contains_key(&own) {
             return Ok(());
         }

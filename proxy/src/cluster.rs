@@ -14,6 +14,8 @@ pub(crate) struct Proxy {
     pub(crate) host: ByteString,
     pub(crate) port: u16,
     pub(crate) zone: String,
+    /// It leads nothing: it is about to leave, or is to have no clients.
+    pub(crate) drains: bool,
 }
 
 impl Proxy {
@@ -39,7 +41,8 @@ pub(crate) fn partitions(topic: &TopicView) -> impl Iterator<Item = TopicPartiti
 pub(crate) fn proxies(cluster: &Snapshot) -> impl Iterator<Item = Proxy> {
     cluster.proxies().map(|(node, address)| {
         let zone = cluster.node(node).and_then(|node| node.zone.clone()).unwrap_or_default();
-        Proxy { node, host: address.host.as_str().into(), port: address.port, zone }
+        let (host, port) = (address.host.as_str().into(), address.port);
+        Proxy { node, host, port, zone, drains: cluster.is_draining(node) }
     })
 }
 

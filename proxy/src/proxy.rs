@@ -1,13 +1,13 @@
 //! A running proxy: put together from what it is given, and taken down in order.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytestring::ByteString;
 use prometheus_client::registry::Registry;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::Semaphore,
-    time::Instant,
+    time::{Instant, sleep, timeout},
 };
 use weir_broker::client::Brokers;
 use weir_coordinator::CoordinatorClient;
@@ -25,6 +25,12 @@ use crate::{
     settings::{Settings, SettingsError},
     tail::Tails,
 };
+
+/// How long the metadata may take to show that this node drains.
+const SHOWN_WITHIN: Duration = Duration::from_secs(1);
+/// How long clients are told to go elsewhere: those that produce or consume come by in that time. A consumer
+/// lets a fetch wait for half a second, unless it was told otherwise.
+const CLIENTS_COME_BY: Duration = Duration::from_millis(1_500);
 
 /// What a proxy is told.
 #[derive(Clone, Debug)]
@@ -214,6 +220,21 @@ impl Proxy {
         let (read, write) = tokio::io::split(stream);
         let endpoint = Arc::clone(&self.endpoint);
         self.reception.take(Peer { address, endpoint }, read, write);
+    }
+
+    /// Sends clients to other proxies, if there are any that stay, once the metadata show that this node
+    /// drains: they are told to go elsewhere when they next produce or fetch, and have the time to do so.
+    pub async fn take_leave(&self) {
+        let handlers = &self.reception.service;
+        let mut changes = handlers.view.changes();
+        let shown = timeout(SHOWN_WITHIN, async {
+            while handlers.others_stay() && !handlers.turns_away() {
+                changes.next().await;
+            }
+        });
+        if shown.await.is_ok() && handlers.turns_away() {
+            sleep(CLIENTS_COME_BY).await;
+        }
     }
 
     /// Takes no further connection or request, answers what is pending, closes. To be called before

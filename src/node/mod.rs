@@ -176,9 +176,17 @@ impl Running {
             }
             Err(_) => return tracing::warn!("the metadata do not take in that this node leaves"),
         }
-        if let Some(broker) = &self.broker {
-            broker.hand_over().await;
-        }
+        let broker = async {
+            if let Some(broker) = &self.broker {
+                broker.hand_over().await;
+            }
+        };
+        let proxy = async {
+            if let Some(proxy) = &self.proxy {
+                proxy.take_leave().await;
+            }
+        };
+        tokio::join!(broker, proxy);
     }
 }
 

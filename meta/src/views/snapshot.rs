@@ -168,9 +168,10 @@ impl Snapshot {
         if stay.is_empty() { leave } else { stay }
     }
 
-    /// The proxies that clients are to use, and the addresses that they are told, by node.
+    /// The proxies, and the addresses that clients are told, by node.
     pub fn proxies(&self) -> impl Iterator<Item = (NodeId, &HostPort)> {
-        self.staying(Role::Proxy).filter_map(|(id, node)| Some((id, node.kafka.as_ref()?)))
+        let proxies = self.nodes().filter(|(_, node)| node.is(Role::Proxy));
+        proxies.filter_map(|(id, node)| Some((id, node.kafka.as_ref()?)))
     }
 
     /// The elected controller.

@@ -126,7 +126,7 @@ async fn who_drains_is_passed_over_as_long_as_somebody_stays() {
     }
     store.txn(txn).await.unwrap();
     let seen = |s: &Snapshot| {
-        let proxies: Vec<u32> = s.proxies().map(|(id, _)| id.0).collect();
+        let proxies: Vec<u32> = s.staying(Role::Proxy).map(|(id, _)| id.0).collect();
         (proxies, s.brokers().into_iter().map(|id| id.0).collect::<Vec<_>>())
     };
     let is = |wanted: [u32; 2]| {

@@ -33,7 +33,7 @@ use tokio::{sync::Semaphore, time::Instant};
 use weir_broker::client::{BrokerClient, Brokers};
 use weir_coordinator::CoordinatorClient;
 use weir_ids::{NodeId, TopicPartition};
-use weir_meta::{ProducerIds, controller::Controller, views::View};
+use weir_meta::{ProducerIds, controller::Controller, model::Role, views::View};
 use weir_protocol::{
     ApiKey, Message, RequestBody, RequestError, RequestFrame, ResponseBody,
     codec::{DECODED_BYTES_FLOOR, DECODED_BYTES_MAX, DECODED_BYTES_PER_FRAME_BYTE, Encoder, Parts},
@@ -135,6 +135,19 @@ impl Handlers {
     /// What this client sees of the cluster.
     fn shown(&self, call: &Call) -> Shown {
         Shown::to(&call.peer, call.client_id.as_ref(), self.here, &self.view.now())
+    }
+
+    /// Whether clients are to go to other proxies: this one drains, and others stay.
+    pub(crate) fn turns_away(&self) -> bool {
+        self.view.with(|now| now.is_draining(self.here)) && self.others_stay()
+    }
+
+    /// Whether there are other proxies that stay.
+    pub(crate) fn others_stay(&self) -> bool {
+        self.view.with(|now| {
+            let others = now.staying(Role::Proxy).filter(|(id, _)| *id != self.here);
+            others.filter(|(id, _)| !now.is_draining(*id)).any(|(_, node)| node.kafka.is_some())
+        })
     }
 
     /// Keeps nothing of topics that are gone, until `stop`.

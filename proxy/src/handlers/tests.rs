@@ -1,6 +1,6 @@
 //! Requests that need more of the cluster than their own file: asked as a connection asks them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use weir_ids::NodeId;
@@ -29,10 +29,10 @@ use weir_protocol::{
 };
 use weir_segment_store::{ObjectName, testing as objects};
 
-use super::patience::PATIENCE;
+use super::{fetch, patience::PATIENCE, produce};
 use crate::{
     settings::Settings,
-    testing::{Fixture, HERE, at, node, produced, put_node, topic_id},
+    testing::{Fixture, HERE, at, call, node, produced, put_node, record, topic_id},
 };
 
 const TOPICS: &[(&str, u128, u32)] =
@@ -173,26 +173,63 @@ async fn clients_are_shown_the_proxies_of_their_zone() {
     assert!(nodes.contains(&2) && nodes.contains(&3));
 }
 
-#[tokio::test]
-async fn a_proxy_that_drains_shows_the_others() {
-    let fixture = Fixture::start(&[("orders", 1, 30)]).await;
+/// The proxy drains, and another is there if `others`.
+async fn drain(fixture: &Fixture, others: bool) {
     let store = fixture.cluster.metadata.store();
     let soon = Instant::now() + Duration::from_secs(5);
     let drains = Node { draining: true, ..node("127.0.0.1", None) };
     store.txn(Txn::new().put(Node::key(HERE), drains.encode())).await.unwrap();
     let seen = |now: &Snapshot| now.is_draining(HERE).then_some(());
     fixture.cluster.view.wait_for(soon, seen).await.unwrap();
+    if others {
+        put_node(store, NodeId(2), "proxy", None).await;
+        let seen = |now: &Snapshot| now.node(NodeId(2)).map(drop);
+        fixture.cluster.view.wait_for(soon, seen).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_drains_is_shown_and_leads_nothing_if_another_is_there() {
+    let fixture = Fixture::start(&[("orders", 1, 30)]).await;
     let request = || MetadataRequest { topics: None, ..MetadataRequest::default() };
-    let brokers = |response: MetadataResponse| -> Vec<i32> {
-        response.brokers.iter().map(|broker| broker.node_id).collect()
-    };
-    assert_eq!(brokers(ask!(fixture, 12, request(), Metadata)), [1], "there is no other");
-    put_node(store, NodeId(2), "proxy", None).await;
-    let seen = |now: &Snapshot| now.node(NodeId(2)).map(drop);
-    fixture.cluster.view.wait_for(soon, seen).await.unwrap();
-    let response = ask!(fixture, 12, request(), Metadata);
-    assert!(response.topics[0].partitions.iter().all(|partition| partition.leader_id == 2));
-    assert_eq!(brokers(response), [2]);
+    for (others, brokers, leader) in [(false, vec![1], 1), (true, vec![1, 2], 2)] {
+        drain(&fixture, others).await;
+        let response = ask!(fixture, 12, request(), Metadata);
+        let shown: Vec<i32> = response.brokers.iter().map(|broker| broker.node_id).collect();
+        assert_eq!(shown, brokers);
+        let partitions = &response.topics[0].partitions;
+        assert!(partitions.iter().all(|partition| partition.leader_id == leader));
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_drains_sends_clients_to_another_if_there_is_one() {
+    let fixture = Fixture::start(TOPICS).await;
+    fixture.broker.write(at(1, 0), record());
+    for (others, error_code, leader) in
+        [(false, ErrorCode::NONE, -1), (true, ErrorCode::NOT_LEADER_OR_FOLLOWER, 2)]
+    {
+        drain(&fixture, others).await;
+        let fetched = ask!(fixture, 16, fetch::tests::request(&[(0, 0)]), Fetch);
+        let partition = &fetched.responses[0].partitions[0];
+        let current = &partition.current_leader;
+        assert_eq!((partition.error_code, current.leader_id), (error_code, leader));
+
+        let sent = produce::tests::request(-1, &[(0, record())]);
+        let appending = produce::begin(&fixture.handlers, call(11), sent).await;
+        let answer = appending.answer(Arc::clone(&fixture.handlers)).await;
+        let produce::Outcome::Answer(answer) = answer else { panic!("acks were asked for") };
+        let partition = &answer.responses[0].partition_responses[0];
+        let current = &partition.current_leader;
+        assert_eq!((partition.error_code, current.leader_id), (error_code, leader));
+    }
+    let written = fixture.broker.log(at(1, 0)).len();
+    assert_eq!(written, 2, "what is refused is not written");
+    // Who asks for no answer would not come again.
+    let sent = produce::tests::request(0, &[(0, record())]);
+    let appending = produce::begin(&fixture.handlers, call(11), sent).await;
+    appending.answer(Arc::clone(&fixture.handlers)).await;
+    assert_eq!(fixture.broker.log(at(1, 0)).len(), 3);
 }
 
 async fn list_offsets(

@@ -89,7 +89,7 @@ mod tests {
     }
 
     fn proxy(node: u32, zone: &str) -> Proxy {
-        Proxy { node: NodeId(node), host: "h".into(), port: 1, zone: zone.into() }
+        Proxy { node: NodeId(node), host: "h".into(), port: 1, zone: zone.into(), drains: false }
     }
 
     fn partitions(topic: u128, count: u32) -> impl Iterator<Item = Placed> {

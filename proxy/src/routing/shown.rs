@@ -14,9 +14,12 @@ use crate::{
 const ZONE_MARK: &str = "weir_zone=";
 
 /// The proxies as one client may see them: never none, because the one that it talks to is there
-/// whatever the metadata says, unless that is about to leave and others are to stay.
+/// whatever the metadata says. Those that drain are shown and lead nothing, as long as others are to stay: a
+/// client that must take leave of a broker does so best while it still knows it.
 pub(crate) struct Shown {
     proxies: Vec<Proxy>,
+    /// Those of them that may lead.
+    leading: Vec<Proxy>,
     zone: String,
     colocated: bool,
 }
@@ -32,17 +35,20 @@ impl Shown {
         let mut proxies: Vec<_> = cluster::proxies(snapshot).collect();
         // The client came in here and is sent nowhere else: this node may have other listeners.
         proxies.retain(|proxy| proxy.node != here);
-        if proxies.is_empty() || !snapshot.is_draining(here) {
-            proxies.push(Proxy {
-                node: here,
-                host: endpoint.host.as_str().into(),
-                port: endpoint.port,
-                zone: endpoint.zone.clone(),
-            });
-        }
+        proxies.push(Proxy {
+            node: here,
+            host: endpoint.host.as_str().into(),
+            port: endpoint.port,
+            zone: endpoint.zone.clone(),
+            drains: snapshot.is_draining(here),
+        });
         proxies.sort_by_key(|proxy| proxy.node);
+        let mut leading: Vec<_> = proxies.iter().filter(|proxy| !proxy.drains).cloned().collect();
+        if leading.is_empty() {
+            leading.clone_from(&proxies);
+        }
         let zone = client_id.and_then(|id| zone_in(id)).unwrap_or(&endpoint.zone).to_owned();
-        Self { proxies, zone, colocated: cluster::is_colocated(snapshot) }
+        Self { proxies, leading, zone, colocated: cluster::is_colocated(snapshot) }
     }
 
     /// All of them, by node.
@@ -62,7 +68,8 @@ impl Shown {
 
     /// Leader of a partition.
     pub(crate) fn leader(&self, partition: TopicPartition, owner: Option<NodeId>) -> NodeId {
-        let owner = owner.filter(|owner| self.colocated && self.proxy(*owner).is_some());
+        let leads = |node: NodeId| self.leading.iter().any(|proxy| proxy.node == node);
+        let owner = owner.filter(|owner| self.colocated && leads(*owner));
         owner.unwrap_or_else(|| self.place(Placed::partition(partition.topic, partition.partition)))
     }
 
@@ -74,7 +81,7 @@ impl Shown {
         count: usize,
     ) -> Vec<NodeId> {
         let placed = Placed::partition(partition.topic, partition.partition);
-        placed.replicas(&self.proxies, leader, count)
+        placed.replicas(&self.leading, leader, count)
     }
 
     /// Coordinator of a group or transactional id.
@@ -84,7 +91,7 @@ impl Shown {
 
     fn place(&self, placed: Placed) -> NodeId {
         // There is always one.
-        placed.leader(&self.proxies, &self.zone).unwrap_or(NodeId(0))
+        placed.leader(&self.leading, &self.zone).unwrap_or(NodeId(0))
     }
 }
 

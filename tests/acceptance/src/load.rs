@@ -76,6 +76,13 @@ pub struct Acked {
     pub acknowledged: Duration,
 }
 
+impl Acked {
+    /// How long it took.
+    pub fn took(&self) -> Duration {
+        self.acknowledged - self.handed_over
+    }
+}
+
 /// What has been acknowledged to a writer up to now, and when. Clones show the same.
 #[derive(Clone)]
 pub struct Timeline(Arc<Reports>);
@@ -99,6 +106,12 @@ impl Timeline {
         let acked = self.0.acknowledged();
         let of_partition = acked[from..to].iter().filter(|it| it.seen.place.partition == partition);
         of_partition.map(|it| it.acknowledged - it.handed_over).collect()
+    }
+
+    /// The record that took longest of those that were acknowledged between two times.
+    pub fn slowest(&self, since: Duration, until: Duration) -> Option<Acked> {
+        let (from, to) = (self.len_at(since), self.len_at(until));
+        self.0.acknowledged()[from..to].iter().max_by_key(|it| it.took()).copied()
     }
 
     /// How long each record took that was acknowledged between two times.

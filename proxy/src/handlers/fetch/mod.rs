@@ -52,7 +52,8 @@ pub(super) fn handle(
                 Box::pin(of_plan(handlers, call, plan, deadline)).await
             }
             Ok(Some(mut session)) => {
-                let answer = match session.resume(&terms, handlers.view.with(Snapshot::revision)) {
+                let resting = session.resume(&terms, handlers.view.with(Snapshot::revision));
+                let answer = match resting.filter(|_| !handlers.turns_away()) {
                     Some(resting) => rested(handlers, &mut session, resting, deadline).await,
                     None => None,
                 };
@@ -135,6 +136,10 @@ async fn run(
     mut plan: Plan,
     deadline: Instant,
 ) -> (Plan, Round, Option<Waiting>) {
+    if handlers.turns_away() {
+        plan.turn_away();
+        return (plan, Round::nothing(), None);
+    }
     let mut round = round::run(handlers, &mut plan, deadline).await;
     let mut search = Search::default();
     while !(is_enough(&plan, &round, deadline) || handlers.stop.is_requested()) {
@@ -182,4 +187,4 @@ fn is_enough(plan: &Plan, round: &Round, deadline: Instant) -> bool {
 #[cfg(test)]
 mod session_tests;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

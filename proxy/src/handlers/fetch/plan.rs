@@ -229,6 +229,13 @@ impl Plan {
         self.owned.sort_unstable();
     }
 
+    /// Sends the client elsewhere for everything that there is.
+    pub(super) fn turn_away(&mut self) {
+        for partition in self.partitions.iter_mut().filter(|it| it.target.is_some()) {
+            partition.found = Found::Failed(ErrorCode::NOT_LEADER_OR_FOLLOWER);
+        }
+    }
+
     /// Forgets what was found, so that it is read again.
     pub(super) fn forget(&mut self) {
         for partition in self.partitions.iter_mut().filter(|it| it.target.is_some()) {

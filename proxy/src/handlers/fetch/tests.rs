@@ -18,7 +18,7 @@ use crate::{
 pub(super) const TOPICS: &[(&str, u128, u32)] = &[("orders", 1, 3), ("clicks", 2, 2000)];
 
 /// A fetch of partitions of topic 1 from offsets, by topic id.
-pub(super) fn request(partitions: &[(i32, i64)]) -> FetchRequest {
+pub(in crate::handlers) fn request(partitions: &[(i32, i64)]) -> FetchRequest {
     let partition = |&(partition, fetch_offset)| FetchPartition {
         partition,
         fetch_offset,

@@ -58,6 +58,10 @@ pub(super) async fn begin(handlers: &Handlers, call: Call, request: ProduceReque
     let client_id = call.client_id.as_ref();
     let now = handlers.view.now();
     let mut plan = Plan::new(request, call.version, client_id, &now, &handlers.owners);
+    // It comes again at another proxy. Without an answer nobody would.
+    if acks != 0 && handlers.turns_away() {
+        plan.appends.clear();
+    }
     let lanes = &call.conversation.appends;
     let mut tickets = Vec::with_capacity(plan.partitions.len());
     let handed = std::mem::take(&mut plan.appends).into_iter().map(|(owner, appends)| {
@@ -136,4 +140,4 @@ fn first_error(plan: &Plan, results: &[Option<Result<Appended, AppendError>>]) -
 #[cfg(test)]
 mod moving_tests;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

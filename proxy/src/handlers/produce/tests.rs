@@ -10,7 +10,10 @@ use crate::testing::{BATCH_BYTES_MAX, Fixture, at, call, produced, record, topic
 pub(super) const TOPICS: &[(&str, u128, u32)] = &[("orders", 1, 3), ("__consumer_offsets", 9, 1)];
 
 /// A request with these records for partitions of topic 1.
-pub(super) fn request(acks: i16, partitions: &[(i32, bytes::Bytes)]) -> ProduceRequest {
+pub(in crate::handlers) fn request(
+    acks: i16,
+    partitions: &[(i32, bytes::Bytes)],
+) -> ProduceRequest {
     let partition = |(index, records): &(i32, bytes::Bytes)| PartitionProduceData {
         index: *index,
         records: Some(records.clone().into()),

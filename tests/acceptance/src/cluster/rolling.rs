@@ -46,6 +46,12 @@ impl Rolling {
         let Scene { cluster, traffic, .. } = scene;
         let since = traffic.now();
         let usually = Spread::of(traffic.took(before, since));
+        let slowest = traffic.slowest(before, since).map_or(String::new(), |it| {
+            let (at, place) = (it.handed_over, it.seen.place);
+            format!(
+                "; the slowest, at {place}, was handed over at {at:.2?}, even since {before:.2?}"
+            )
+        });
         let status = cluster.stop(node)?;
         ensure!(status.success(), "node {node} ended with {status}: {}", cluster.tail(node));
         let down = traffic.now() - since;
@@ -54,7 +60,7 @@ impl Rolling {
         scene.until_even()?;
         let even = scene.traffic.now();
         eprintln!(
-            "node {node} ({}): down after {down:.2?}, even after {:.2?}; records took {} (before: {usually})",
+            "node {node} ({}): down after {down:.2?}, even after {:.2?}; records took {} (before: {usually}{slowest})",
             ROLES[node as usize - 1].join(", "),
             even - since,
             Spread::of(scene.traffic.took(since, even)),

@@ -109,6 +109,12 @@ impl Traffic {
         self.lanes.iter().flat_map(took).collect()
     }
 
+    /// The record that took longest of those that were acknowledged between two times.
+    pub fn slowest(&self, since: Duration, until: Duration) -> Option<Acked> {
+        let slowest = self.lanes.iter().filter_map(|lane| lane.timeline.slowest(since, until));
+        slowest.max_by_key(Acked::took)
+    }
+
     /// How many records have been acknowledged.
     pub fn acknowledged(&self) -> usize {
         self.lanes.iter().map(|lane| lane.timeline.len_at(Duration::MAX)).sum()

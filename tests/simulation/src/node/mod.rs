@@ -166,9 +166,18 @@ impl Node {
 impl Started {
     /// Ends in order, as the binary does.
     async fn end(self) -> Result<()> {
-        let told = self.registration.drain().await;
-        if let (Ok(()), Some(role)) = (told, &self.role) {
-            role.hand_over().await;
+        if self.registration.drain().await.is_ok() {
+            let broker = async {
+                if let Some(role) = &self.role {
+                    role.hand_over().await;
+                }
+            };
+            let proxy = async {
+                if let Some(proxy) = &self.proxy {
+                    proxy.take_leave().await;
+                }
+            };
+            tokio::join!(broker, proxy);
         }
         let proxy = async {
             match &self.proxy {
