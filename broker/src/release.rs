@@ -14,7 +14,7 @@ use weir_meta::{Error as MetaError, OwnedChange, OwnedError, OwnedUpdate, store:
 use crate::{Broker, shard::ShardHandle};
 
 /// How many partitions are given up together: each of them waits until all are.
-const TOGETHER: usize = 32;
+const TOGETHER: usize = 256;
 /// How long the next owner has to read the checkpoints before anything stops.
 const WARM_UP: Duration = Duration::from_millis(150);
 const FIRST_RETRY: Duration = Duration::from_millis(50);
