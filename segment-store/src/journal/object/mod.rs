@@ -13,12 +13,14 @@
 //! Invariants (each was violated by a looser reading; `docs/proof.md` has the model):
 //! - "It exists already" says nothing by itself: the slot is read back. Own put id: it landed. A
 //!   fence: the session is over. Nothing: the store was wrong, try again. Anything else: stop.
-//! - A create whose fate is unclear is repeated under the same name with the same body.
+//! - A create whose fate is unclear is repeated under the same name with the same body; so is one that takes
+//!   unusually long, beside the first ([`hedge`]).
 //! - Slots are looked for by name, never in a listing: a listing hides holes that fill later.
 //! - Fences and open markers are never deleted: a store forgets what is deleted, and would let a
 //!   stalled writer come back.
 
 mod condition;
+mod hedge;
 mod kept;
 mod put;
 mod seal;
@@ -37,6 +39,7 @@ use weir_runtime::Runtime;
 pub use kept::{FORGOTTEN, is_kept, may_be_kept};
 
 use self::{
+    hedge::Hedges,
     put::{Body, Landing},
     trim::Trimmed,
     writer::ObjectWriter,
@@ -75,6 +78,7 @@ pub struct ObjectJournal {
     retry: Retry,
     settings: ObjectJournalSettings,
     trimmed: Trimmed,
+    hedges: Arc<Hedges>,
 }
 
 impl ObjectJournal {
@@ -88,7 +92,8 @@ impl ObjectJournal {
     ) -> Self {
         let retry = Retry::new(runtime.clone(), settings.retry.clone());
         let store = store.retrying(retry.clone());
-        Self { store, cluster, runtime, retry, settings, trimmed: Trimmed::default() }
+        let (trimmed, hedges) = (Trimmed::default(), Arc::default());
+        Self { store, cluster, runtime, retry, settings, trimmed, hedges }
     }
 
     fn header(&self, session: SessionId, slot: Slot, kind: Kind) -> Header {

@@ -176,7 +176,7 @@ async fn what_can_not_be_read_back_is_not_answered() {
 async fn slots_that_land_out_of_order_are_answered_in_order() {
     let objects = healthy();
     let slow = Fate::Slow(Duration::from_secs(5));
-    let journal = over(objects.with(at(Request::Put, 1, 1, slow)), 1);
+    let journal = over(objects.with(at(Request::Put, 1, usize::MAX, slow)), 1);
     let mut writer = journal.open(SESSION).await.unwrap();
     let mut answers: Vec<_> =
         (1..=3).map(|slot| writer.append(Slot(slot), slot_body(slot, slot))).collect();
@@ -185,6 +185,21 @@ async fn slots_that_land_out_of_order_are_answered_in_order() {
     let (third, others) = tokio::join!(third, join_all(answers));
     assert!(third.is_ok() && others.iter().all(Result::is_ok));
     assert_eq!(began.elapsed(), Duration::from_secs(5), "the third waited for the first");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_create_that_takes_unusually_long_is_sent_again_beside_it() {
+    for fate in
+        [Fate::Slow(Duration::from_secs(5)), Fate::Hangs, Fate::Late(Duration::from_secs(5))]
+    {
+        let objects = healthy();
+        let journal = over(objects.with(at(Request::Put, 1, 1, fate)), 1);
+        let mut writer = journal.open(SESSION).await.unwrap();
+        let began = tokio::time::Instant::now();
+        assert!(append(&mut writer, 1..=2).await.iter().all(Result::is_ok), "{fate:?}");
+        assert!(began.elapsed() < Duration::from_millis(100), "{fate:?}: {:?}", began.elapsed());
+        assert_eq!(numbers(&over(objects, 2).seal(SESSION, Slot(1)).await.unwrap()), [1, 2]);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,6 +10,8 @@ use weir_test_support::{Admin, Burners};
 use super::members::{Beat, Members};
 use super::{BROKERS, Report, Scene, Setting, Spread, TOPIC, TrafficSettings};
 
+/// They are not to wait for members that come later: two hundred groups one after the other.
+const FORM_AT_ONCE: &str = "initial_rebalance_delay_ms = 200";
 /// How many threads look after the groups.
 const THREADS: usize = 8;
 /// How long groups may take to go on.
@@ -38,7 +40,9 @@ impl Groups {
     /// # Errors
     /// When something fails that is no broken promise.
     pub fn run(self, setting: &Setting) -> Result<Report> {
-        let mut scene = Scene::start(setting, self.load)?;
+        let mut setting = setting.clone();
+        setting.sections.push(("groups".to_owned(), FORM_AT_ONCE.to_owned()));
+        let mut scene = Scene::start(&setting, self.load)?;
         let proxies: Vec<SocketAddr> = scene.cluster.proxies().into_values().collect();
         let mut groups = self.form(&proxies)?;
         for (number, group) in groups.iter_mut().enumerate() {
