@@ -97,6 +97,13 @@ impl Location {
         matches!(self.scheme, ObjectStoreScheme::Local)
     }
 
+    /// Whether what is sent is protected by TLS: then it need not be summed for its signature too, which
+    /// costs more than all else that is done to it. The option `unsigned_payload` says otherwise.
+    fn is_encrypted(&self) -> bool {
+        let plain = |endpoint: &String| endpoint.starts_with("http://");
+        !self.options.get("endpoint").is_some_and(plain)
+    }
+
     /// The store. Nothing is asked of it yet.
     ///
     /// # Errors
@@ -106,6 +113,7 @@ impl Location {
         let store: Arc<dyn ObjectStore> = match self.scheme {
             ObjectStoreScheme::AmazonS3 => {
                 let builder = AmazonS3Builder::from_env().with_url(url).with_retry(retry);
+                let builder = builder.with_unsigned_payload(self.is_encrypted());
                 let builder = self.configured(builder, AmazonS3Builder::with_config)?;
                 Arc::new(builder.build().map_err(|error| self.refused(&error))?)
             }
