@@ -4,6 +4,8 @@
 //! decided in one place (`journal::object`), and a client that repeats one by itself hides its own
 //! success from it.
 
+mod asia;
+
 use std::{collections::BTreeMap, str::FromStr, sync::Arc};
 
 use object_store::{
@@ -12,6 +14,8 @@ use object_store::{
     local::LocalFileSystem, path::Path, prefix::PrefixStore,
 };
 use url::Url;
+
+use asia::Asia;
 
 /// How many requests are with a store at the same time, if the options do not say.
 const REQUESTS_MAX: usize = 256;
@@ -24,11 +28,20 @@ const DEFAULTS: [(&str, &str); 2] = [("connect_timeout", "2 seconds"), ("timeout
 #[derive(Clone, Debug)]
 pub struct Location {
     url: Url,
-    scheme: ObjectStoreScheme,
+    kind: Kind,
     /// What all objects' names begin with there.
     prefix: Path,
     options: BTreeMap<String, String>,
     requests_max: usize,
+}
+
+/// Whose store it is.
+#[derive(Clone, Debug)]
+enum Kind {
+    /// One that `object_store` knows.
+    Known(ObjectStoreScheme),
+    /// One that it does not.
+    Asia(Asia),
 }
 
 /// Why a location can't be used.
@@ -36,8 +49,8 @@ pub struct Location {
 pub enum LocationError {
     /// It is no URL of a store.
     #[error(
-        "store.url is {url:?}; write s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX or \
-         file:///DIRECTORY"
+        "store.url is {url:?}; write s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX, \
+         oss://BUCKET/PREFIX, cos://BUCKET/PREFIX or file:///DIRECTORY"
     )]
     Malformed {
         /// What was written.
@@ -70,13 +83,32 @@ impl Location {
     pub fn parse(url: &str, options: &BTreeMap<String, String>) -> Result<Self, LocationError> {
         let malformed = || LocationError::Malformed { url: url.to_owned() };
         let parsed = Url::parse(url).map_err(|_| malformed())?;
-        let (scheme, prefix) = ObjectStoreScheme::parse(&parsed).map_err(|_| malformed())?;
-        let has_place = match scheme {
-            ObjectStoreScheme::Local => parsed.path().len() > 1,
-            ObjectStoreScheme::AmazonS3
-            | ObjectStoreScheme::GoogleCloudStorage
-            | ObjectStoreScheme::MicrosoftAzure => parsed.has_host(),
-            _ => false,
+        if parsed.scheme() == "obs" {
+            let reason = "a create can't be made conditional there by this way; try s3:// with the store's \
+                          endpoint, which is refused at the start if it does not keep the condition";
+            let (url, reason) = (url.to_owned(), reason.to_owned());
+            return Err(LocationError::Refused { url, reason });
+        }
+        let (kind, prefix) = match Asia::of(parsed.scheme()) {
+            Some(asia) => {
+                let path = Path::from_url_path(parsed.path()).map_err(|_| malformed())?;
+                (Kind::Asia(asia), path)
+            }
+            None => {
+                let (scheme, prefix) =
+                    ObjectStoreScheme::parse(&parsed).map_err(|_| malformed())?;
+                (Kind::Known(scheme), prefix)
+            }
+        };
+        let has_place = match kind {
+            Kind::Known(ObjectStoreScheme::Local) => parsed.path().len() > 1,
+            Kind::Known(
+                ObjectStoreScheme::AmazonS3
+                | ObjectStoreScheme::GoogleCloudStorage
+                | ObjectStoreScheme::MicrosoftAzure,
+            )
+            | Kind::Asia(_) => parsed.has_host(),
+            Kind::Known(_) => false,
         };
         if !has_place {
             return Err(malformed());
@@ -89,12 +121,12 @@ impl Location {
                 LocationError::Refused { url: url.to_owned(), reason }
             })?,
         };
-        Ok(Self { url: parsed, scheme, prefix, options, requests_max })
+        Ok(Self { url: parsed, kind, prefix, options, requests_max })
     }
 
     /// Whether it is a directory of this machine.
     pub fn is_local(&self) -> bool {
-        matches!(self.scheme, ObjectStoreScheme::Local)
+        matches!(self.kind, Kind::Known(ObjectStoreScheme::Local))
     }
 
     /// Whether what is sent is protected by TLS: then it need not be summed for its signature too, which
@@ -110,19 +142,20 @@ impl Location {
     /// [`LocationError`].
     pub fn open(&self) -> Result<Arc<dyn ObjectStore>, LocationError> {
         let (url, retry) = (self.url.as_str(), no_retries());
-        let store: Arc<dyn ObjectStore> = match self.scheme {
-            ObjectStoreScheme::AmazonS3 => {
+        let store: Arc<dyn ObjectStore> = match self.kind {
+            Kind::Asia(asia) => self.asian(asia)?,
+            Kind::Known(ObjectStoreScheme::AmazonS3) => {
                 let builder = AmazonS3Builder::from_env().with_url(url).with_retry(retry);
                 let builder = builder.with_unsigned_payload(self.is_encrypted());
                 let builder = self.configured(builder, AmazonS3Builder::with_config)?;
                 Arc::new(builder.build().map_err(|error| self.refused(&error))?)
             }
-            ObjectStoreScheme::GoogleCloudStorage => {
+            Kind::Known(ObjectStoreScheme::GoogleCloudStorage) => {
                 let builder = GoogleCloudStorageBuilder::from_env().with_url(url).with_retry(retry);
                 let builder = self.configured(builder, GoogleCloudStorageBuilder::with_config)?;
                 Arc::new(builder.build().map_err(|error| self.refused(&error))?)
             }
-            ObjectStoreScheme::MicrosoftAzure => {
+            Kind::Known(ObjectStoreScheme::MicrosoftAzure) => {
                 let builder = MicrosoftAzureBuilder::from_env().with_url(url).with_retry(retry);
                 let builder = self.configured(builder, MicrosoftAzureBuilder::with_config)?;
                 Arc::new(builder.build().map_err(|error| self.refused(&error))?)
@@ -134,6 +167,14 @@ impl Location {
             "" => Arc::new(store),
             _ => Arc::new(PrefixStore::new(store, self.prefix.clone())),
         })
+    }
+
+    fn asian(&self, asia: Asia) -> Result<Arc<dyn ObjectStore>, LocationError> {
+        if let Some(option) = self.options.keys().find(|option| !asia.knows(option)) {
+            return Err(self.unknown(option));
+        }
+        let bucket = self.url.host_str().unwrap_or_default();
+        asia.open(bucket, &self.options).map_err(|error| self.refused(&error))
     }
 
     fn directory(&self) -> Result<Arc<dyn ObjectStore>, LocationError> {
@@ -214,6 +255,24 @@ mod tests {
         assert!(said.contains("requests_max"), "{said}");
         let said = error("s3://b", &[("connect_timeout", "soon")]);
         assert!(said.contains("soon"), "{said}");
+    }
+
+    #[test]
+    fn stores_that_another_library_reaches_are_opened_too() {
+        let own = [("endpoint", "https://oss-cn-hangzhou.aliyuncs.com"), ("access_key_id", "id")];
+        for url in ["oss://bucket", "oss://bucket/a/prefix"] {
+            Location::parse(url, &options(&own)).unwrap().open().unwrap();
+        }
+        let own = [("endpoint", "https://cos.ap-beijing.myqcloud.com"), ("secret_id", "id")];
+        Location::parse("cos://bucket/prefix", &options(&own)).unwrap().open().unwrap();
+        let said = error("oss://b", &[("secret_id", "x")]);
+        assert!(said.contains("\"secret_id\"") && said.contains("oss://"), "{said}");
+        let said = error("oss://b", &[]);
+        assert!(said.contains("endpoint"), "{said}");
+        let said = error("oss://", &[]);
+        assert!(said.contains("oss://BUCKET"), "{said}");
+        let said = error("obs://b/p", &[]);
+        assert!(said.contains("obs://b/p") && said.contains("s3://"), "{said}");
     }
 
     #[test]

@@ -384,6 +384,10 @@ impl Sessions {
             if turn > 0 {
                 wal = self.wal(session).await?;
             }
+            if wal.sealed.is_some() {
+                // It has been ended meanwhile: others need all of it.
+                return self.read_to_the_end(session, wal).await;
+            }
             let chain = match self.linked(session, &wal).await {
                 // A newer full one has taken its place.
                 Err(SessionError::Store(StoreError::NotFound(_))) => continue,
@@ -441,3 +445,6 @@ fn by_partition(
     }
     chunks
 }
+
+#[cfg(test)]
+mod tests;
