@@ -1,16 +1,19 @@
 //! Which claims have been adopted: a checkpoint says through which number all have.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use weir_ids::{ClaimNumber, TopicPartition};
+
+/// Partitions whose newest claim no checkpoint lists, and that claim.
+pub(super) type Unlisted = BTreeMap<TopicPartition, ClaimNumber>;
 
 /// The claims of this session.
 #[derive(Default)]
 pub(super) struct Claims {
     highest: Option<ClaimNumber>,
     open: BTreeMap<ClaimNumber, TopicPartition>,
-    /// Partitions that no checkpoint of the current chain lists whole.
-    unlisted: BTreeSet<TopicPartition>,
+    /// Claims that no checkpoint of the current chain lists: the newest of each partition.
+    unlisted: Unlisted,
 }
 
 impl Claims {
@@ -27,7 +30,7 @@ impl Claims {
         let newest: BTreeMap<TopicPartition, ClaimNumber> =
             claims.iter().filter_map(|claim| Some((*self.open.get(claim)?, *claim))).collect();
         self.open.retain(|claim, partition| newest.get(partition).is_none_or(|it| claim > it));
-        self.unlisted.extend(newest.into_keys());
+        self.unlisted.extend(newest);
     }
 
     /// Every claim up to this one is settled.
@@ -38,15 +41,14 @@ impl Claims {
         }
     }
 
-    pub(super) fn unlisted(&self) -> &BTreeSet<TopicPartition> {
+    pub(super) fn unlisted(&self) -> &Unlisted {
         &self.unlisted
     }
 
-    /// A checkpoint that lists these whole has been published.
-    pub(super) fn listed<'a>(&mut self, partitions: impl Iterator<Item = &'a TopicPartition>) {
-        for partition in partitions {
-            self.unlisted.remove(partition);
-        }
+    /// A checkpoint that lists these claims has been published. A partition that has been claimed again
+    /// since it was made is listed there as it was before.
+    pub(super) fn listed(&mut self, claims: &Unlisted) {
+        self.unlisted.retain(|partition, claim| claims.get(partition) != Some(claim));
     }
 
     pub(super) fn closed(&mut self, partition: TopicPartition) {
@@ -69,6 +71,21 @@ mod tests {
         assert_eq!(claims.settled_through(), ClaimNumber(1), "claim 2 is still open");
         claims.settled(&[ClaimNumber(2)]);
         assert_eq!(claims.settled_through(), ClaimNumber(4));
+    }
+
+    #[test]
+    fn a_claim_is_listed_only_by_a_checkpoint_that_was_made_after_it() {
+        let mut claims = Claims::default();
+        claims.claimed(vec![(ClaimNumber(1), partition(0)), (ClaimNumber(2), partition(1))]);
+        claims.settled(&[ClaimNumber(1), ClaimNumber(2)]);
+        let made = claims.unlisted().clone();
+        claims.claimed(vec![(ClaimNumber(3), partition(0))]);
+        claims.settled(&[ClaimNumber(3)]);
+        claims.listed(&made);
+        assert_eq!(*claims.unlisted(), [(partition(0), ClaimNumber(3))].into());
+        let made = claims.unlisted().clone();
+        claims.listed(&made);
+        assert!(claims.unlisted().is_empty());
     }
 
     #[test]

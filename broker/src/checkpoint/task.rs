@@ -29,7 +29,10 @@ use weir_segment_store::{
 };
 
 use super::{
-    CheckpointInbox, CheckpointSettings, Message, claims::Claims, content, plan, triggers::Waiting,
+    CheckpointInbox, CheckpointSettings, Message,
+    claims::{Claims, Unlisted},
+    content, plan,
+    triggers::Waiting,
 };
 use crate::{
     ending::Ending,
@@ -95,6 +98,8 @@ struct Pending {
     deltas: Deltas,
     slots: Vec<DurableSlot>,
     gone: BTreeSet<TopicPartition>,
+    /// The claims that it is the first to list.
+    adopted: Unlisted,
     /// Partitions that were given up meanwhile.
     closed_since: BTreeSet<TopicPartition>,
 }
@@ -245,7 +250,11 @@ impl Checkpointer {
             }
             Message::Now(done) => self.requests.push(done),
             Message::Covering(end, done) => {
-                let waits = self.pending.is_some() || self.slots.iter().any(|it| it.slot < end);
+                // And what was adopted or given up: a partition that comes back is neither then.
+                let waits = self.pending.is_some()
+                    || self.slots.iter().any(|it| it.slot < end)
+                    || !self.gone.is_empty()
+                    || !self.claims.unlisted().is_empty();
                 match waits {
                     true => self.requests.push(done),
                     false => drop(done.send(true)),
@@ -321,11 +330,12 @@ impl Checkpointer {
         self.publish_pending().await?;
         let slots = std::mem::take(&mut self.slots);
         let waiting = std::mem::take(&mut self.waiting);
+        let adopted = self.claims.unlisted().clone();
         match self.prepare(&slots).await {
             Ok(prepared) => {
                 self.pending = prepared.map(|(checkpoint, deltas, gone)| {
-                    let closed_since = BTreeSet::new();
-                    Pending { checkpoint, deltas, slots, gone, closed_since }
+                    let (adopted, closed_since) = (adopted, BTreeSet::new());
+                    Pending { checkpoint, deltas, slots, gone, adopted, closed_since }
                 });
             }
             Err(error) => {
@@ -411,9 +421,9 @@ impl Checkpointer {
     /// not there has been given up; a shard that is not there must not be taken for that.
     async fn wholes(&self, all: bool) -> Result<BTreeMap<TopicPartition, Listing>, Gone> {
         let wanted: Vec<TopicPartition> = if all {
-            self.listed.iter().chain(self.claims.unlisted()).copied().collect()
+            self.listed.iter().chain(self.claims.unlisted().keys()).copied().collect()
         } else {
-            self.claims.unlisted().iter().copied().collect()
+            self.claims.unlisted().keys().copied().collect()
         };
         let mut by_shard = vec![Vec::new(); self.deps.shards.len()];
         for partition in wanted {
@@ -450,7 +460,7 @@ impl Checkpointer {
 
     /// A checkpoint is published: remember it, tell the shards, drop the chain before a full one.
     async fn published(&mut self, pending: Pending) {
-        let Pending { checkpoint, deltas, slots, gone, closed_since } = pending;
+        let Pending { checkpoint, deltas, slots, gone, adopted, closed_since } = pending;
         self.cached.extend(slots.iter().map(|slot| (slot.bytes, durable_chunks(slot))));
         let (old_full, is_full) = (self.full, checkpoint.number == checkpoint.full);
         let old_number = self.number;
@@ -472,7 +482,7 @@ impl Checkpointer {
                 self.named.extend(listing.references.iter().map(|reference| reference.object));
             }
         }
-        self.claims.listed(self.listed.iter());
+        self.claims.listed(&adopted);
         let mut by_shard = vec![Vec::new(); self.deps.shards.len()];
         for (partition, (epoch, delta)) in deltas {
             let shard = ShardHandle::of(&self.deps.shards, partition).0;

@@ -24,6 +24,8 @@ const DRAIN: Duration = Duration::from_secs(60);
 pub struct ClusterSettings {
     binary: PathBuf,
     roles: Vec<&'static [&'static str]>,
+    /// In which zone each node is, in turn; none: they do not say.
+    zones: Vec<&'static str>,
     /// More of a configuration than what follows from the node: sections and their lines.
     sections: Vec<(String, String)>,
     store: StoreKind,
@@ -72,7 +74,15 @@ impl ClusterSettings {
     /// Nodes with these roles, with ids from 1 on, over three members of etcd and a directory.
     pub fn new(binary: impl AsRef<Path>, roles: &[&'static [&'static str]]) -> Self {
         let (binary, roles) = (binary.as_ref().to_path_buf(), roles.to_vec());
-        Self { binary, roles, sections: Vec::new(), store: StoreKind::Directory }
+        let (zones, sections) = (Vec::new(), Vec::new());
+        Self { binary, roles, zones, sections, store: StoreKind::Directory }
+    }
+
+    /// With nodes in these zones in turn.
+    #[must_use]
+    pub fn zones(mut self, zones: &[&'static str]) -> Self {
+        self.zones = zones.to_vec();
+        self
     }
 
     /// Over an S3 server instead of a directory.
@@ -264,9 +274,12 @@ impl Cluster {
         let roles =
             node.roles.iter().map(|role| format!("{role:?}")).collect::<Vec<_>>().join(", ");
         let (etcd, store) = (self.etcd.url(), self.store());
+        let zones = &self.settings.zones;
+        let zone = zones.get(node.id as usize - 1).map(|zone| format!("zone = {zone:?}\n"));
+        let zone = zone.unwrap_or_default();
         let mut text = format!(
             "cluster = \"test\"\n\
-             [node]\nid = {id}\nroles = [{roles}]\n\
+             [node]\nid = {id}\nroles = [{roles}]\n{zone}\
              [meta]\nurl = \"{etcd}\"\n\
              [store]\n{store}\n\
              [kafka]\nlisten = \"{}\"\n\
