@@ -62,7 +62,7 @@ async fn what_has_no_answer_when_the_broker_dies_is_unclear_and_the_next_is_sure
     for _ in 0..40 {
         receipts.extend(client.append(vec![append(1, &value)]).await);
     }
-    world.kill();
+    world.kill().await;
     for receipt in receipts {
         let answer = timeout(PATIENCE, receipt).await.expect("every one is answered");
         let fine =

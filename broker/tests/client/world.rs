@@ -161,8 +161,19 @@ impl World {
         Ground { broker, owned: (0..OWNED).map(id).collect(), foreign: foreign(), reader }
     }
 
-    /// Ends the broker without order.
-    pub(crate) fn kill(&mut self) {
+    /// Ends the broker without order. When this returns nobody listens where it was reached.
+    pub(crate) async fn kill(&mut self) {
+        self.end();
+        let refused = async {
+            let mut ticks = interval(Duration::from_millis(2));
+            while tokio::net::TcpStream::connect(self.address).await.is_ok() {
+                ticks.tick().await;
+            }
+        };
+        timeout(PATIENCE, refused).await.expect("it still listens");
+    }
+
+    fn end(&mut self) {
         if let Some(process) = self.process.take() {
             process.shutdown_background();
         }
@@ -171,6 +182,6 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        self.kill();
+        self.end();
     }
 }
