@@ -105,7 +105,7 @@ impl Timeline {
         let (from, to) = (self.len_at(since), self.len_at(until));
         let acked = self.0.acknowledged();
         let of_partition = acked[from..to].iter().filter(|it| it.seen.place.partition == partition);
-        of_partition.map(|it| it.acknowledged - it.handed_over).collect()
+        of_partition.map(Acked::took).collect()
     }
 
     /// The record that took longest of those that were acknowledged between two times.
@@ -118,7 +118,7 @@ impl Timeline {
     pub fn took(&self, since: Duration, until: Duration) -> Vec<Duration> {
         let (from, to) = (self.len_at(since), self.len_at(until));
         let acked = self.0.acknowledged();
-        acked[from..to].iter().map(|it| it.acknowledged - it.handed_over).collect()
+        acked[from..to].iter().map(Acked::took).collect()
     }
 }
 

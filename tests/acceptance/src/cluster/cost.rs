@@ -14,7 +14,6 @@ const WARM: Duration = Duration::from_secs(10);
 const WRITTEN_DOWN: Duration = Duration::from_secs(45);
 /// How long it is then watched.
 const IDLE: Duration = Duration::from_secs(60);
-const MOVED: Duration = Duration::from_secs(60);
 
 /// A load that is counted.
 #[derive(Clone, Copy, Debug)]
@@ -45,9 +44,7 @@ impl Cost {
         let mut scene = Scene::start(setting, self.load)?;
         for node in &BROKERS[self.brokers..] {
             scene.operator().drain(*node)?;
-            wait::until("a drained broker has nothing", MOVED, || {
-                scene.cluster.open_partitions(*node).is_ok_and(|open| open == 0).then_some(())
-            })?;
+            scene.until_open(*node, |open| open == 0)?;
         }
         scene.go_on(WARM)?;
         let before = count(&mut scene)?;

@@ -6,6 +6,7 @@ use anyhow::Result;
 use weir_test_support::wait;
 
 use super::{BROKER, BROKERS, Report, Scene, Setting, Spread, TrafficSettings};
+use crate::load::Acked;
 
 /// How long partitions may take to be where they should be.
 const MOVED: Duration = Duration::from_secs(120);
@@ -34,10 +35,7 @@ impl Growth {
             let since = scene.traffic.now();
             let node = scene.cluster.add(BROKER)?;
             let share = u64::from(self.load.partitions.unsigned_abs()) / (BROKERS.len() as u64 + 1);
-            wait::until("the new broker has its share", MOVED, || {
-                let open = scene.cluster.open_partitions(node);
-                open.is_ok_and(|open| open >= share).then_some(())
-            })?;
+            scene.until_open(node, |open| open >= share)?;
             let even = scene.traffic.now();
             grown.push(even - since);
             eprintln!(
@@ -49,10 +47,7 @@ impl Growth {
             wait::let_pass(self.steady);
             let since = scene.traffic.now();
             scene.operator().drain(node)?;
-            wait::until("the drained broker has nothing", MOVED, || {
-                let open = scene.cluster.open_partitions(node);
-                open.is_ok_and(|open| open == 0).then_some(())
-            })?;
+            scene.until_open(node, |open| open == 0)?;
             let empty = scene.traffic.now();
             drained.push(empty - since);
             eprintln!(
@@ -64,7 +59,7 @@ impl Growth {
         }
         scene.settle(self.steady)?;
         let outcome = scene.finish()?;
-        let took = outcome.acked.iter().map(|it| it.acknowledged - it.handed_over).collect();
+        let took = outcome.acked.iter().map(Acked::took).collect();
         let figures = format!(
             "{} partitions: from the start of a fourth broker until it has its share {}; until a drained one \
              has nothing {}; records took {}",

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use super::{ROLES, Report, Scene, Setting, Spread, TrafficSettings};
+use crate::load::Acked;
 
 /// A rolling restart.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +32,7 @@ impl Rolling {
         }
         scene.settle(self.steady)?;
         let outcome = scene.finish()?;
-        let took = outcome.acked.iter().map(|it| it.acknowledged - it.handed_over).collect();
+        let took = outcome.acked.iter().map(Acked::took).collect();
         let (rounds, nodes, partitions) = (self.rounds, ROLES.len(), self.load.partitions);
         let figures = format!(
             "{rounds} rolling restarts of {nodes} nodes, {partitions} partitions: records took {}",

@@ -70,6 +70,16 @@ impl Scene {
         Ok(())
     }
 
+    /// Waits until a broker has as many partitions open as `enough` says.
+    ///
+    /// # Errors
+    /// When that takes too long.
+    pub fn until_open(&self, node: u32, enough: impl Fn(u64) -> bool) -> Result<()> {
+        wait::until(&format!("node {node} has what it should have"), EVEN, || {
+            self.cluster.open_partitions(node).is_ok_and(&enough).then_some(())
+        })
+    }
+
     /// An operator who talks to a node that stays.
     pub fn operator(&self) -> Operator {
         self.cluster.operator(ONLOOKER)
