@@ -28,9 +28,10 @@ impl std::fmt::Debug for Access {
 }
 
 impl Access {
-    /// With a token: who knows it; without, whoever reaches `listen` if that is a loopback address.
+    /// With a token: who knows it; without, whoever reaches `listen` if that is a loopback address. An empty
+    /// one, as of a variable that was left empty, is none: everybody would know it.
     pub fn new(token: Option<String>, listen: &str) -> Self {
-        match token {
+        match token.filter(|token| !token.is_empty()) {
             Some(token) => Self::Token(token),
             None if is_local(listen) => Self::Local,
             None => Self::Nobody,

@@ -134,6 +134,8 @@ async fn only_who_may_changes_something() {
     refused(Access::new(None, "0.0.0.0:9644"), "", 403).await;
     refused(Access::new(None, "node-1.example.com:9644"), "", 403).await;
     refused(Access::new(None, "127.0.0.1:9644"), "Host: rebound.example.com\r\n", 403).await;
+    refused(Access::new(Some(String::new()), "0.0.0.0:9644"), "Authorization: Bearer \r\n", 403)
+        .await;
     refused(token(), "", 401).await;
     refused(token(), "Authorization: Bearer secreT\r\n", 401).await;
     refused(token(), "Authorization: Bearer secrets\r\n", 401).await;
