@@ -7,12 +7,15 @@ use std::time::Duration;
 use weir_acceptance::fragile::FragileProducer;
 use weir_acceptance::load::{Reader, Writer, WriterSettings};
 use weir_history::{Seen, Value};
+use weir_test_support::wait::Stopwatch;
 use weir_test_support::{Admin, Cluster, ClusterSettings, wait};
 
 const WEIR: &str = env!("CARGO_BIN_EXE_weir");
 const PARTITIONS: i32 = 12;
 /// How long partitions may take to be evened out.
 const MOVED: Duration = Duration::from_secs(60);
+/// How long clients may wait for a zone that does not answer; their own patience is a minute.
+const GOES_ON: Duration = Duration::from_secs(30);
 const INNER: &[&str] = &["coordinator", "controller"];
 /// Three brokers, two proxies, and two of what else there is.
 const ROLES: [&[&str]; 7] =
@@ -145,6 +148,38 @@ fn clients_of_a_killed_proxy_go_on_through_the_other() {
     send(&mut writer, 2_000);
     writer.flush().unwrap();
     judge(&cluster, writer);
+}
+
+#[test]
+fn clients_in_other_zones_go_on_when_one_is_cut_off() {
+    const OTHERS: &[&str] = &["broker", "coordinator", "controller"];
+    let roles: [&[&str]; 6] = [OTHERS, OTHERS, OTHERS, &["proxy"], &["proxy"], &["proxy"]];
+    let zones = ["a", "b", "c", "a", "b", "c"];
+    let mut cluster = ClusterSettings::new(WEIR, &roles).zones(&zones).start().unwrap();
+    admin(&cluster).create_topic("events", PARTITIONS).unwrap();
+    let proxies: Vec<String> = cluster.proxies().values().map(ToString::to_string).collect();
+    for zone in 0..3 {
+        let settings = WriterSettings::new(u16::try_from(zone).unwrap(), true);
+        let near = &proxies[(zone + 1) % proxies.len()];
+        let mut writer = Writer::new(near, "events", PARTITIONS, settings).unwrap();
+        send(&mut writer, 1_000);
+        writer.flush().unwrap();
+        let nodes = (1..).zip(zones).filter(|(_, it)| *it == zones[zone]).map(|(node, _)| node);
+        let nodes: Vec<u32> = nodes.collect();
+        nodes.iter().for_each(|node| cluster.pause(*node, true).unwrap());
+        cluster.etcd().pause(zone, true).unwrap();
+        send(&mut writer, 2_000);
+        let cut = Stopwatch::start();
+        writer.flush().unwrap();
+        assert!(cut.elapsed() < GOES_ON, "{:?}", cut.elapsed());
+        cluster.etcd().pause(zone, false).unwrap();
+        cluster.etcd().wait_until_served().unwrap();
+        for node in nodes {
+            cluster.pause(node, false).unwrap();
+            cluster.wait_until_ready(node).unwrap();
+        }
+        judge(&cluster, writer);
+    }
 }
 
 #[test]

@@ -113,6 +113,33 @@ async fn a_member_that_hangs_is_got_over() {
     etcd.wait_until_served().unwrap();
 }
 
+/// Whichever of the members hangs, a broker's lease goes on, and what is written arrives.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_of_three_seconds_outlasts_any_member_that_hangs() {
+    const RENEWALS: usize = 8;
+    let mut etcd = Etcd::start().unwrap();
+    let store = store(&etcd).await;
+    for place in 0..etcd.members() {
+        let lease = store.grant(Duration::from_secs(3)).await.unwrap();
+        store.txn(Txn::new().put_leased("n/leased", "x", lease)).await.unwrap();
+        etcd.pause(place, true).unwrap();
+        let mut seconds = tokio::time::interval(Duration::from_secs(1));
+        let mut kept = 0;
+        while kept < RENEWALS {
+            seconds.tick().await;
+            match store.keep_alive(lease).await {
+                Ok(()) => kept += 1,
+                // The members elect a leader.
+                Err(StoreError::Unclear { .. } | StoreError::Unavailable { .. }) => {}
+                Err(error) => panic!("member {place} hangs, {kept} times kept: {error}"),
+            }
+        }
+        assert!(store.get(&"n/leased".into()).await.unwrap().is_some());
+        etcd.pause(place, false).unwrap();
+        etcd.wait_until_served().unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_any_member_everything_says_so_and_goes_on_afterwards() {
     let mut etcd = Etcd::start().unwrap();

@@ -35,18 +35,6 @@ pub enum ConnectError {
     },
 }
 
-/// Whether trying again changes nothing: somebody has to change the configuration.
-pub(super) fn is_final(status: &Status) -> bool {
-    matches!(
-        status.code(),
-        Code::Unauthenticated
-            | Code::PermissionDenied
-            | Code::InvalidArgument
-            | Code::FailedPrecondition
-            | Code::Unimplemented
-    )
-}
-
 /// A request that failed.
 #[derive(Debug)]
 pub(super) enum Failed {
@@ -89,7 +77,7 @@ impl Failed {
         self.status().is_some_and(|status| status.message().contains(text))
     }
 
-    fn reason(&self) -> String {
+    pub(super) fn reason(&self) -> String {
         match self {
             Self::Said(error) => match &**error {
                 etcd_client::Error::GRpcStatus(status) => {
@@ -114,17 +102,33 @@ impl Failed {
         in_stream || self.says("requested lease not found")
     }
 
-    /// Whether a read that failed so may succeed a moment later.
+    /// Whether trying again changes nothing: somebody has to change the configuration.
+    pub(super) fn is_final(&self) -> bool {
+        use etcd_client::Error::{InvalidArgs, InvalidUri};
+        match (self, self.status()) {
+            (_, Some(status)) => matches!(
+                status.code(),
+                Code::Unauthenticated
+                    | Code::PermissionDenied
+                    | Code::InvalidArgument
+                    | Code::FailedPrecondition
+                    | Code::Unimplemented
+            ),
+            (Self::Said(error), _) => matches!(**error, InvalidArgs(_) | InvalidUri(_)),
+            _ => false,
+        }
+    }
+
+    /// Whether another member, or the same a moment later, may do better.
     pub(super) fn may_be_repeated(&self) -> bool {
-        match self {
-            Self::Said(error) => match &**error {
-                etcd_client::Error::GRpcStatus(status) => matches!(
-                    status.code(),
-                    Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled
-                ),
-                _ => true,
-            },
-            Self::NoAnswer(_) | Self::Answer(_) => false,
+        match (self, self.status()) {
+            (_, Some(status)) => matches!(
+                status.code(),
+                Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled
+            ),
+            (Self::Said(_), _) => !self.is_lease_gone(),
+            (Self::NoAnswer(_), _) => true,
+            (Self::Answer(_), _) => false,
         }
     }
 

@@ -1,7 +1,7 @@
 //! A store in etcd: the metadata of a cluster of several machines.
 //!
-//! Every request is one request of etcd's, bounded in time; several endpoints share them, and what one
-//! does not answer is not sent to another by itself unless it only reads. Keys lie under a root of the
+//! Every request is one request of etcd's, bounded in time. One member is asked, and another once that
+//! fails; what one does not answer is asked of another by itself only if it may be done twice. Keys lie under a root of the
 //! cluster's own, so that several clusters can share an etcd.
 //!
 //! What a write's error means is decided in `error`, on the safe side: only what etcd says before it
@@ -9,19 +9,21 @@
 
 mod address;
 mod error;
+mod members;
 mod watch;
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use etcd_client::{Client, CompareOp, ConnectOptions, GetOptions, KeyValue, PutOptions, TxnOp};
 use futures::stream;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 pub use address::{Address, AddressError};
 pub use error::ConnectError;
 use error::Failed;
+use members::Members;
 
 use super::{
     Compare, Condition, Entry, Key, LeaseId, MetaStore, Op, PAGE_ENTRIES_MAX, Page, Range,
@@ -49,7 +51,7 @@ const VERSION_MIN: (u32, u32) = (3, 4);
 /// The store. Clones share its connections.
 #[derive(Clone)]
 pub struct Etcd {
-    client: Client,
+    members: Arc<Members>,
     /// What every key begins with.
     root: String,
 }
@@ -60,10 +62,6 @@ impl Etcd {
     /// # Errors
     /// A [`ConnectError`]: nobody answers, or not as an etcd that can be used.
     pub async fn connect(address: &Address) -> Result<Self, ConnectError> {
-        let unusable = |error: etcd_client::Error| ConnectError::Unusable {
-            endpoints: address.endpoints.join(", "),
-            reason: error.to_string(),
-        };
         let mut options = ConnectOptions::new()
             .with_connect_timeout(CONNECT_WITHIN)
             .with_keep_alive(PING_EVERY, PING_WITHIN)
@@ -75,27 +73,19 @@ impl Etcd {
         if let Some(tls) = &address.tls {
             options = options.with_tls(tls.clone());
         }
+        let members = Arc::new(Members::new(&address.endpoints, options));
+        let store = Self { members, root: address.root.clone() };
         let began = Instant::now();
         let mut said = false;
         loop {
-            let connecting = timeout(WITHIN, Self::try_connect(address, options.clone()));
-            let reason = match connecting.await {
-                Ok(Ok((store, version))) => {
-                    return check_version(&version).map(|()| store);
-                }
-                Ok(Err(etcd_client::Error::GRpcStatus(status))) if error::is_final(&status) => {
-                    return Err(unusable(status.into()));
-                }
-                Ok(Err(
-                    error
-                    @ (etcd_client::Error::InvalidArgs(_) | etcd_client::Error::InvalidUri(_)),
-                )) => {
-                    return Err(unusable(error));
-                }
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => format!("no answer within {WITHIN:?}"),
+            let failed = match store.members.ask(WITHIN, |client| store.greet(client)).await {
+                Ok(version) => return check_version(&version).map(|()| store),
+                Err(failed) => failed,
             };
-            let endpoints = address.endpoints.join(", ");
+            let (endpoints, reason) = (address.endpoints.join(", "), failed.reason());
+            if failed.is_final() {
+                return Err(ConnectError::Unusable { endpoints, reason });
+            }
             if began.elapsed() >= PATIENCE {
                 return Err(ConnectError::Unreachable { endpoints, reason });
             }
@@ -107,17 +97,11 @@ impl Etcd {
         }
     }
 
-    /// A connection that has answered once, and what its end says its version is.
-    async fn try_connect(
-        address: &Address,
-        options: ConnectOptions,
-    ) -> Result<(Self, String), etcd_client::Error> {
-        let mut client = Client::connect(&address.endpoints, Some(options)).await?;
+    /// What a member says its version is. Whether it has a leader, and whether we may read, is seen too.
+    async fn greet(&self, mut client: Client) -> Result<String, Failed> {
         let version = client.status().await?.version().to_owned();
-        // Says whether there is a leader, and whether we may read.
-        let store = Self { client, root: address.root.clone() };
-        store.client.kv_client().get(store.root.as_str(), None).await?;
-        Ok((store, version))
+        client.kv_client().get(self.root.as_str(), None).await?;
+        Ok(version)
     }
 
     fn stored(&self, key: &Key) -> Vec<u8> {
@@ -145,40 +129,34 @@ impl Etcd {
         Ok(Key::from(text))
     }
 
-    /// Asks until there is an answer, or the time is over. For what may be asked twice.
-    async fn read<T, F>(&self, ask: impl Fn(Client) -> F) -> Result<T, StoreError>
+    /// Asks one member after the other until there is an answer, or the time is over. For what may be
+    /// done twice.
+    async fn repeat<T, F>(&self, ask: impl Fn(Client) -> F) -> Result<T, Failed>
     where
         F: Future<Output = Result<T, Failed>>,
     {
         let until = Instant::now() + WITHIN;
-        let mut why = None;
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            match timeout(left, ask(self.client.clone())).await {
-                Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(failed)) if failed.may_be_repeated() => why = Some(failed),
-                Ok(Err(failed)) => return Err(failed.of_read()),
-                Err(_) => {
-                    let failed = why.unwrap_or(Failed::no_answer(WITHIN));
-                    return Err(failed.of_read());
-                }
+            let failed = match self.members.ask(left, &ask).await {
+                Ok(answer) => return Ok(answer),
+                Err(failed) => failed,
+            };
+            if !failed.may_be_repeated() || until <= Instant::now() + PAUSE {
+                return Err(failed);
             }
             sleep(PAUSE).await;
         }
     }
 
-    /// Asks once.
-    async fn write<T>(
-        &self,
-        ask: impl Future<Output = Result<T, etcd_client::Error>>,
-    ) -> Result<T, Failed> {
-        match timeout(WITHIN, ask).await {
-            Ok(answer) => answer.map_err(Failed::from),
-            Err(_) => Err(Failed::no_answer(WITHIN)),
-        }
+    async fn read<T, F>(&self, ask: impl Fn(Client) -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, Failed>>,
+    {
+        self.repeat(ask).await.map_err(Failed::of_read)
     }
 
-    async fn page(&self, range: &Range, limit: usize) -> Result<Page, Failed> {
+    async fn page(&self, client: Client, range: &Range, limit: usize) -> Result<Page, Failed> {
         let (start, end) = (self.first(range), behind(&format!("{}{}", self.root, range.prefix)));
         let mut options = GetOptions::new().with_limit(i64::try_from(limit).unwrap_or(i64::MAX));
         options = match end {
@@ -188,7 +166,7 @@ impl Etcd {
         if let Some(at) = range.at {
             options = options.with_revision(signed(at.0));
         }
-        let mut kv = self.client.kv_client().max_decoding_message_size(ANSWER_BYTES_MAX);
+        let mut kv = client.kv_client().max_decoding_message_size(ANSWER_BYTES_MAX);
         let answer = kv.get(start, Some(options)).await?;
         let now = answer.header().map_or(0, etcd_client::ResponseHeader::revision);
         let entries: Result<Vec<Entry>, StoreError> =
@@ -289,7 +267,7 @@ impl MetaStore for Etcd {
     async fn range(&self, range: Range) -> Result<Page, StoreError> {
         let mut limit = range.limit.min(PAGE_ENTRIES_MAX);
         loop {
-            match self.read(|_| self.page(&range, limit)).await {
+            match self.read(|client| self.page(client, &range, limit)).await {
                 Err(StoreError::TooLarge { .. }) if limit > 1 => limit = limit.div_ceil(4),
                 Err(StoreError::FutureRevision { asked, .. }) => {
                     let newest = self.revision().await?;
@@ -323,8 +301,9 @@ impl MetaStore for Etcd {
         let compares: Vec<_> = txn.compares.iter().map(|compare| self.compare(compare)).collect();
         let ops: Vec<_> = txn.ops.iter().map(|op| self.op(op)).collect();
         let asked = etcd_client::Txn::new().when(compares).and_then(ops);
-        let mut kv = self.client.kv_client();
-        let answer = self.write(kv.txn(asked)).await.map_err(|failed| {
+        let answer =
+            self.members.ask(WITHIN, async |client| Ok(client.kv_client().txn(asked).await?));
+        let answer = answer.await.map_err(|failed| {
             let lease = txn.ops.iter().find_map(|op| match op {
                 Op::Put { lease, .. } => *lease,
                 Op::Delete { .. } => None,
@@ -341,23 +320,29 @@ impl MetaStore for Etcd {
 
     async fn grant(&self, ttl: Duration) -> Result<LeaseId, StoreError> {
         let seconds = ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0);
-        let mut leases = self.client.lease_client();
-        let granted = self.write(leases.grant(signed(seconds), None)).await;
-        let granted = granted.map_err(|failed| failed.of_write(None))?;
-        Ok(LeaseId(granted.id().unsigned_abs()))
+        // One that is granted twice is not kept alive once.
+        let grant = async |client: Client| {
+            Ok(client.lease_client().grant(signed(seconds), None).await?.id().unsigned_abs())
+        };
+        self.repeat(grant).await.map(LeaseId).map_err(|failed| failed.of_write(None))
     }
 
     async fn keep_alive(&self, lease: LeaseId) -> Result<(), StoreError> {
-        let mut leases = self.client.lease_client();
         // It gives a stream that is not needed, once the lease has been kept alive.
-        let kept = self.write(leases.keep_alive(signed(lease.0))).await;
-        kept.map(drop).map_err(|failed| failed.of_write(Some(lease)))
+        let keep = async |client: Client| {
+            client.lease_client().keep_alive(signed(lease.0)).await?;
+            Ok(())
+        };
+        self.repeat(keep).await.map_err(|failed| failed.of_write(Some(lease)))
     }
 
     async fn revoke(&self, lease: LeaseId) -> Result<(), StoreError> {
-        let mut leases = self.client.lease_client();
-        let revoked = self.write(leases.revoke(signed(lease.0))).await;
-        revoked.map(drop).map_err(|failed| failed.of_write(Some(lease)))
+        let revoke = async |client: Client| {
+            client.lease_client().revoke(signed(lease.0)).await?;
+            Ok(())
+        };
+        let revoked = self.members.ask(WITHIN, revoke).await;
+        revoked.map_err(|failed| failed.of_write(Some(lease)))
     }
 }
 

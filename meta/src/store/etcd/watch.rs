@@ -5,10 +5,12 @@
 
 use std::time::Duration;
 
-use etcd_client::{EventType, KeyValue, WatchOptions, WatchResponse, WatchStream, proto::PbEvent};
-use tokio::time::{sleep, timeout};
+use etcd_client::{
+    Client, EventType, KeyValue, WatchOptions, WatchResponse, WatchStream, proto::PbEvent,
+};
+use tokio::time::sleep;
 
-use super::{Etcd, behind, signed};
+use super::{Etcd, behind, members::Turn, signed};
 use crate::store::{Batch, Event, Revision, StoreError};
 
 /// How long a stream may take to begin.
@@ -24,7 +26,8 @@ pub(super) struct Place {
     from: Revision,
     /// The store had this revision.
     seen: Revision,
-    stream: Option<WatchStream>,
+    /// Of which member's client it is.
+    stream: Option<(Turn, WatchStream)>,
     /// Changes of a revision of which more may come.
     held: Vec<Event>,
     said: bool,
@@ -40,11 +43,16 @@ impl Place {
     /// The next changes.
     pub(super) async fn next(&mut self) -> Result<Batch, StoreError> {
         loop {
-            let Some(stream) = &mut self.stream else {
+            let Some((turn, stream)) = &mut self.stream else {
                 self.begin().await?;
                 continue;
             };
-            match stream.message().await {
+            let message = tokio::select! {
+                message = stream.message() => message,
+                // A stream of a member that hangs says nothing.
+                () = self.store.members.left(*turn) => Ok(None),
+            };
+            match message {
                 Ok(Some(response)) => {
                     if let Some(batch) = self.take(response)? {
                         return Ok(batch);
@@ -62,9 +70,16 @@ impl Place {
             tracing::info!(prefix, why, "a watch of etcd broke; beginning it again");
             self.said = true;
         }
-        self.stream = None;
-        self.held.clear();
+        self.leave();
         sleep(PAUSE).await;
+    }
+
+    /// Gives up the stream, and its member: another may do better.
+    fn leave(&mut self) {
+        if let Some((turn, _)) = self.stream.take() {
+            self.store.members.leave(turn);
+        }
+        self.held.clear();
     }
 
     /// Begins a stream. A store that has gone back in time would say nothing until it is as far again.
@@ -87,12 +102,13 @@ impl Place {
             Some(end) => options.with_range(end),
             None => options.with_from_key(),
         };
-        let mut client = self.store.client.watch_client();
-        let beginning = client.watch(self.prefix.as_str(), Some(options));
-        match timeout(BEGINS_WITHIN, beginning).await {
-            Ok(Ok(stream)) => self.stream = Some(stream),
-            Ok(Err(error)) => self.broke(&error.to_string()).await,
-            Err(_) => self.broke("it did not begin in time").await,
+        let turn = self.store.members.turn();
+        let beginning = self.store.members.ask(BEGINS_WITHIN, async |client: Client| {
+            Ok(client.watch_client().watch(self.prefix.as_str(), Some(options)).await?)
+        });
+        match beginning.await {
+            Ok(stream) => self.stream = Some((turn, stream)),
+            Err(failed) => self.broke(&failed.reason()).await,
         }
         Ok(())
     }
@@ -105,9 +121,8 @@ impl Place {
             return Err(StoreError::Compacted { oldest: oldest.max(self.from.next()) });
         }
         if response.canceled {
-            // A member without a leader, for example: another may do better.
-            self.stream = None;
-            self.held.clear();
+            // By a member without a leader, for example.
+            self.leave();
             return Ok(None);
         }
         self.said = false;
