@@ -95,6 +95,21 @@ fn over_s3_a_broker_is_killed_and_then_everything_at_once() {
 }
 
 #[test]
+fn nodes_that_ask_for_their_ids_are_killed_and_come_back_under_others() {
+    let mut cluster = ClusterSettings::new(WEIR, &ALL).auto_ids().start().unwrap();
+    let mut writer = writer(&cluster);
+    for node in [1, 2, 3] {
+        send(&mut writer, 1_000);
+        cluster.kill9(node).unwrap();
+        cluster.launch(node).unwrap();
+        cluster.wait_until_ready(node).unwrap();
+        send(&mut writer, 1_000);
+        writer.flush().unwrap();
+    }
+    judge(&cluster, writer);
+}
+
+#[test]
 fn stopped_brokers_hand_over_without_an_error_at_any_client() {
     let mut cluster = cluster();
     let mut writer = writer(&cluster);

@@ -99,7 +99,7 @@ impl Parts {
             shards: Arc::clone(&self.shards),
             trouble: self.trouble.clone(),
             metrics: self.metrics.clone(),
-            settings: CheckpointSettings::for_buffers(settings.buffer_bytes),
+            settings: CheckpointSettings::of(settings),
             ending: self.ending.clone(),
             sole: settings.sole,
         });

@@ -12,8 +12,8 @@ use weir_ids::{
 use weir_meta::{
     model::{
         Assignment, CheckpointPointer, Cluster, Condemned, Creation, Deletion, Drained, HostPort,
-        Import, Inherited, Leadership, Log, LogState, ModelError, NextProducerId, Node, Owner,
-        Record, Role, Seal, Session, SessionAllocation, Topic, TopicState, Wal,
+        Import, Inherited, Leadership, Log, LogState, ModelError, NextNodeId, NextProducerId, Node,
+        Owner, Record, Role, Seal, Session, SessionAllocation, Topic, TopicState, Wal,
     },
     store::{Entry, Key, Revision},
 };
@@ -143,6 +143,8 @@ fn cluster() {
     let value = Cluster { id: "0d4b7c4e".to_owned(), name: "prod".to_owned(), format: 1 };
     check("cluster.v1", Cluster::key(), &value);
     check("controller.v1", Leadership::key(), &Leadership { node: NodeId(2) });
+    let next = NextNodeId { next: NodeId(1_003) };
+    check("node-ids.v1", NextNodeId::key(), &next);
     let next = NextProducerId { next: ProducerId(3_000) };
     check("producer-ids.v1", NextProducerId::key(), &next);
     let mut node = Node {

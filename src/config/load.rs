@@ -102,7 +102,10 @@ fn expand(text: &str) -> Result<String, ConfigError> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::{Asked, Id},
+        *,
+    };
 
     fn read(text: &str) -> Result<Config, String> {
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -114,9 +117,26 @@ mod tests {
     fn a_file_changes_what_it_names() {
         let config =
             read("cluster = \"prod\"\n[node]\nid = 7\n[broker]\nbuffer_bytes = 5\n").unwrap();
-        assert_eq!((config.cluster.as_str(), config.node.id), ("prod", 7));
+        assert_eq!((config.cluster.as_str(), config.node.id), ("prod", Id::Given(7)));
         assert_eq!(config.broker.buffer_bytes, 5);
         assert_eq!(config.kafka.listen, "127.0.0.1:9092");
+    }
+
+    #[test]
+    fn a_node_may_ask_for_an_id() {
+        let config = read("[node]\nid = \"auto\"\n").unwrap();
+        assert_eq!(config.node.id, Id::Asked(Asked::Auto));
+    }
+
+    #[test]
+    fn options_of_stores_need_no_quotes() {
+        let config =
+            read("[store.options]\nregion = \"x\"\nallow_http = true\nrequests_max = 7\n").unwrap();
+        let options: Vec<_> = config.store.options.into_iter().collect();
+        let expected = [("allow_http", "true"), ("region", "x"), ("requests_max", "7")];
+        assert_eq!(options, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let error = read("[store.options]\nregion = [1]\n").unwrap_err();
+        assert!(error.contains("text, a number"), "{error}");
     }
 
     #[test]
@@ -133,7 +153,7 @@ mod tests {
     #[test]
     fn a_value_of_the_wrong_kind_is_named() {
         let error = read("[node]\nid = \"seven\"\n").unwrap_err();
-        assert!(error.contains("[node.id]") && error.contains("seven"), "{error}");
+        assert!(error.contains("[node.id]") && error.contains("\"auto\""), "{error}");
     }
 
     #[test]

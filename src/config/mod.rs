@@ -6,7 +6,7 @@ mod load;
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 pub(crate) use load::load;
 
@@ -33,9 +33,24 @@ pub(crate) struct Config {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Node {
-    pub(crate) id: u32,
+    pub(crate) id: Id,
     pub(crate) zone: Option<String>,
     pub(crate) roles: Vec<String>,
+}
+
+/// A node's id: its own, or a new one whenever it starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "it has to be a number, or \"auto\"")]
+pub(crate) enum Id {
+    Given(u32),
+    Asked(Asked),
+}
+
+/// How a new id is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Asked {
+    Auto,
 }
 
 /// Where the metadata is.
@@ -44,6 +59,7 @@ pub(crate) struct Node {
 pub(crate) struct Meta {
     pub(crate) url: String,
     /// Passed to the store's client.
+    #[serde(deserialize_with = "options")]
     pub(crate) options: BTreeMap<String, String>,
 }
 
@@ -53,7 +69,26 @@ pub(crate) struct Meta {
 pub(crate) struct Store {
     pub(crate) url: String,
     /// Passed to the store's client.
+    #[serde(deserialize_with = "options")]
     pub(crate) options: BTreeMap<String, String>,
+}
+
+/// Options are text to whom they are passed; `true` and `7` need no quotes.
+fn options<'de, D: Deserializer<'de>>(source: D) -> Result<BTreeMap<String, String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "it has to be text, a number, or true or false")]
+    enum Value {
+        Text(String),
+        Flag(bool),
+        Number(i64),
+    }
+    let read = BTreeMap::<String, Value>::deserialize(source)?;
+    let text = |value| match value {
+        Value::Text(text) => text,
+        Value::Flag(flag) => flag.to_string(),
+        Value::Number(number) => number.to_string(),
+    };
+    Ok(read.into_iter().map(|(name, value)| (name, text(value))).collect())
 }
 
 /// Where Kafka clients connect: one listener, or several by name.
@@ -169,7 +204,7 @@ impl Default for Config {
 impl Default for Node {
     fn default() -> Self {
         let roles = ["broker", "coordinator", "proxy", "controller"];
-        Self { id: 1, zone: None, roles: roles.map(str::to_owned).into() }
+        Self { id: Id::Given(1), zone: None, roles: roles.map(str::to_owned).into() }
     }
 }
 

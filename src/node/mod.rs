@@ -44,7 +44,7 @@ use weir_rpc::{Identity, Links, Server, tonic::service::Routes};
 use weir_runtime::{Runtime, TaskError, Tasks};
 use weir_segment_store::Reader;
 
-use crate::config::Config;
+use crate::config::{Asked, Config, Id};
 use foundation::{Foundation, Hold};
 use peers::ViewedPeers;
 pub(crate) use place::Place;
@@ -100,7 +100,10 @@ impl Running {
                 (foundation, shared.roles, Some(&shared.rpc))
             }
         };
-        let node = NodeId(config.node.id);
+        let node = match config.node.id {
+            Id::Given(id) => NodeId(id),
+            Id::Asked(Asked::Auto) => foundation.metadata.allocate_node_id().await?,
+        };
         let view = View::follow(foundation.metadata.clone(), &tasks).await?;
         let identity = Identity { cluster: foundation.cluster.to_string(), node };
         let broken = BrokenLinks::new(view.clone());
@@ -220,7 +223,7 @@ impl Parts<'_> {
         let cluster_id = &identity.cluster;
         let bound = match self.roles.proxy {
             true => {
-                let config = settings::proxy(self.config, cluster_id)?;
+                let config = settings::proxy(self.config, self.node, cluster_id)?;
                 Some(BoundProxy::bind(config).await?)
             }
             false => None,

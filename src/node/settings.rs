@@ -45,13 +45,13 @@ pub(super) fn coordinator(config: &Config) -> weir_coordinator::Settings {
     }
 }
 
-pub(super) fn proxy(config: &Config, cluster_id: &str) -> Result<ProxyConfig> {
+pub(super) fn proxy(config: &Config, node: NodeId, cluster_id: &str) -> Result<ProxyConfig> {
     let advertise = config.kafka.advertise.as_deref().map(host_port).transpose()?;
     let zone = config.node.zone.clone().unwrap_or_default();
     let listen = config.kafka.listen.clone();
     let proxy = &config.proxy;
     Ok(ProxyConfig {
-        node: NodeId(config.node.id),
+        node,
         cluster_id: cluster_id.to_owned(),
         listeners: vec![ListenerConfig { name: "kafka".to_owned(), listen, advertise, zone }],
         settings: ProxySettings {

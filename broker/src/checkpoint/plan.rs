@@ -152,7 +152,7 @@ mod tests {
         CheckpointSettings {
             in_place_bytes: 5_000,
             sorted_bytes: 1_000,
-            ..CheckpointSettings::for_buffers(1 << 20)
+            ..CheckpointSettings::for_tests(1 << 20)
         }
     }
 

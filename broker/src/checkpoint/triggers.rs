@@ -4,11 +4,18 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::BrokerSettings;
+#[cfg(test)]
+use crate::SlotSettings;
+
 /// When checkpoints are made and what they gather.
 #[derive(Clone, Debug)]
 pub(crate) struct CheckpointSettings {
     /// After this many bytes of records.
     pub(crate) bytes: u64,
+    /// After fewer, if the first of them is older than [`EARLY`]: a large object that is written at once
+    /// keeps slots from the store and from the wire. More requests for the same bytes, though.
+    pub(crate) early_bytes: u64,
     /// After this many slots.
     pub(crate) slots: usize,
     /// This long after the first record that is not covered.
@@ -22,12 +29,17 @@ pub(crate) struct CheckpointSettings {
 }
 
 impl CheckpointSettings {
-    /// Settings for buffers of `limit` bytes: a quarter may wait for a checkpoint while one is being
-    /// made, half is kept for readers of the tail.
-    pub(crate) fn for_buffers(limit: u64) -> Self {
+    /// Settings for a broker: a quarter of its buffers may wait for a checkpoint while one is being made,
+    /// half is kept for readers of the tail.
+    pub(crate) fn of(broker: &BrokerSettings) -> Self {
+        let limit = broker.buffer_bytes;
+        let bytes = (limit / 4).min(1 << 30);
         Self {
-            bytes: (limit / 4).min(1 << 30),
-            slots: 65_536,
+            bytes,
+            // Who is patient for the sake of requests would not have more of them.
+            early_bytes: if broker.slots.patient { bytes } else { bytes / 4 },
+            // Whoever recovers reads an object a slot, unless they are in files.
+            slots: if broker.sole { 65_536 } else { 512 },
             age: Duration::from_secs(30),
             in_place_bytes: 1 << 20,
             sorted_bytes: 64 << 20,
@@ -36,8 +48,20 @@ impl CheckpointSettings {
     }
 }
 
+#[cfg(test)]
+impl CheckpointSettings {
+    /// Those of a broker of a cluster with buffers of `limit` bytes.
+    pub(super) fn for_tests(limit: u64) -> Self {
+        let slots = SlotSettings::default();
+        Self::of(&BrokerSettings { buffer_bytes: limit, slots, shards: 1, sole: false })
+    }
+}
+
+/// How old records are of which few make a checkpoint due. Every one costs two writes of the metadata.
+const EARLY: Duration = Duration::from_secs(2);
+
 /// What waits for a checkpoint.
-#[derive(Default)]
+#[derive(Default, Debug)]
 pub(super) struct Waiting {
     pub(super) bytes: u64,
     pub(super) slots: usize,
@@ -59,6 +83,35 @@ impl Waiting {
 
     /// When it will be due by age.
     pub(super) fn due_at(&self, settings: &CheckpointSettings) -> Option<Instant> {
-        self.since.map(|since| since + settings.age)
+        let age = if self.bytes >= settings.early_bytes { EARLY } else { settings.age };
+        self.since.map(|since| since + age.min(settings.age))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_checkpoint_is_due_after_many_bytes_or_early_after_fewer() {
+        let settings = CheckpointSettings::for_tests(1_600);
+        let (began, mut waiting) = (Instant::now(), Waiting::default());
+        waiting.add(99, began);
+        assert_eq!(waiting.due_at(&settings), Some(began + settings.age));
+        waiting.add(1, began + EARLY / 2);
+        assert_eq!(waiting.due_at(&settings), Some(began + EARLY));
+        assert!(!waiting.is_due(&settings, began));
+        waiting.add(300, began);
+        assert!(waiting.is_due(&settings, began));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_patient_for_the_sake_of_requests_makes_none_early() {
+        let slots = SlotSettings { patient: true, ..SlotSettings::default() };
+        let broker = BrokerSettings { buffer_bytes: 1_600, slots, shards: 1, sole: false };
+        let (settings, began, mut waiting) =
+            (CheckpointSettings::of(&broker), Instant::now(), Waiting::default());
+        waiting.add(399, began);
+        assert_eq!(waiting.due_at(&settings), Some(began + settings.age));
     }
 }

@@ -17,6 +17,7 @@ mod import;
 mod intent;
 mod log;
 mod node;
+mod node_ids;
 mod producer_ids;
 mod session;
 mod topic;
@@ -32,6 +33,7 @@ pub use import::Import;
 pub use intent::{Creation, Deletion};
 pub use log::{Inherited, Log, LogState, Owner};
 pub use node::{HostPort, Node, Role};
+pub use node_ids::{FIRST_GIVEN_NODE_ID, NextNodeId};
 pub use producer_ids::{NextProducerId, PRODUCER_IDS_PER_BLOCK};
 pub use session::{Session, SessionAllocation};
 pub use topic::{

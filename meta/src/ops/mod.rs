@@ -6,6 +6,7 @@ mod cluster;
 mod ending;
 mod logs;
 mod needs;
+mod node_ids;
 mod owned;
 mod producer_ids;
 mod session;

@@ -282,6 +282,16 @@ async fn a_registration_is_kept_and_made_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn node_ids_are_given_once_and_leave_room_for_those_that_operators_give() {
+    let metadata = with_partitions(1).await;
+    let mut given = Vec::new();
+    for _ in 0..3 {
+        given.push(metadata.allocate_node_id().await.unwrap().0);
+    }
+    assert_eq!(given, [1_001, 1_002, 1_003]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn producer_ids_are_given_once_and_last_through_an_outage() {
     let store: Arc<dyn MetaStore> = Arc::new(Memory::new());
     let down = Arc::new(std::sync::atomic::AtomicBool::new(false));

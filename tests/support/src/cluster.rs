@@ -26,6 +26,8 @@ pub struct ClusterSettings {
     roles: Vec<&'static [&'static str]>,
     /// In which zone each node is, in turn; none: they do not say.
     zones: Vec<&'static str>,
+    /// Nodes ask for their ids in the cluster.
+    auto_ids: bool,
     /// More of a configuration than what follows from the node: sections and their lines.
     sections: Vec<(String, String)>,
     store: StoreKind,
@@ -75,13 +77,21 @@ impl ClusterSettings {
     pub fn new(binary: impl AsRef<Path>, roles: &[&'static [&'static str]]) -> Self {
         let (binary, roles) = (binary.as_ref().to_path_buf(), roles.to_vec());
         let (zones, sections) = (Vec::new(), Vec::new());
-        Self { binary, roles, zones, sections, store: StoreKind::Directory }
+        let store = StoreKind::Directory;
+        Self { binary, roles, zones, auto_ids: false, sections, store }
     }
 
     /// With nodes in these zones in turn.
     #[must_use]
     pub fn zones(mut self, zones: &[&'static str]) -> Self {
         self.zones = zones.to_vec();
+        self
+    }
+
+    /// With nodes that ask for their ids in the cluster.
+    #[must_use]
+    pub fn auto_ids(mut self) -> Self {
+        self.auto_ids = true;
         self
     }
 
@@ -277,6 +287,7 @@ impl Cluster {
         let zones = &self.settings.zones;
         let zone = zones.get(node.id as usize - 1).map(|zone| format!("zone = {zone:?}\n"));
         let zone = zone.unwrap_or_default();
+        let id = if self.settings.auto_ids { "\"auto\"".to_owned() } else { id.to_string() };
         let mut text = format!(
             "cluster = \"test\"\n\
              [node]\nid = {id}\nroles = [{roles}]\n{zone}\
