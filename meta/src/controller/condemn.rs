@@ -1,6 +1,6 @@
 //! Condemning sessions: looking WALs up, asking suspects, writing what was decided (`liveness`).
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use futures::{StreamExt, stream};
 use tokio::time::timeout;
@@ -9,7 +9,7 @@ use weir_ids::SessionId;
 use super::{
     election::Term,
     error::Error,
-    liveness::{Suspect, Suspicion, Unsealed},
+    liveness::{ANSWERS_WITHIN, MISSING_AFTER, Suspect, Suspicion, Unsealed},
     local::Inner,
     probe::Probed,
 };
@@ -18,9 +18,6 @@ use crate::{
     model::{Condemned, Record, Session, Wal},
     store::{Compare, Txn, list},
 };
-
-/// How long a session has to answer.
-const PROBE_WAIT: Duration = Duration::from_secs(1);
 
 /// How many sessions are asked at once.
 const PROBES_AT_ONCE: usize = 64;
@@ -58,11 +55,20 @@ impl Inner {
         stream::iter(asked).buffered(PROBES_AT_ONCE).collect().await
     }
 
+    /// Whether this controller's link has been healthy for as long as `suspect` must have been missing.
+    /// Waits for the proof, which is about to come if it was asked in time.
+    pub(super) async fn is_missing_long_enough(&self, suspect: &Suspect) -> bool {
+        let Suspicion::Missing(since) = suspect.why else { return true };
+        let mut links = self.link.subscribe();
+        let proof = links.wait_for(|link| link.watched(since) >= MISSING_AFTER);
+        matches!(timeout(MISSING_AFTER, proof).await, Ok(Ok(_)))
+    }
+
     async fn ask_one(&self, suspect: &Suspect) -> Probed {
         let Some(session) = suspect.session.clone().or_else(|| self.address(suspect)) else {
             return Probed::Silent;
         };
-        let answer = timeout(PROBE_WAIT, self.probe.probe(suspect.id, &session)).await;
+        let answer = timeout(ANSWERS_WITHIN, self.probe.probe(suspect.id, &session)).await;
         answer.unwrap_or(Probed::Silent)
     }
 
@@ -86,7 +92,7 @@ impl Inner {
             }
             let Some(wal) = wal.filter(|wal| wal.value.sealed.is_none()) else { return Ok(false) };
             let mut txn = Txn::new().when(Compare::unchanged(Wal::key(id), wal.revision));
-            if suspect.why == Suspicion::Missing {
+            if matches!(suspect.why, Suspicion::Missing(_)) {
                 let entry = self.store().get(&registered).await;
                 if entry.map_err(|error| unclear.or(error.into()))?.is_some() {
                     return Ok(false);

@@ -129,7 +129,9 @@ impl<'a> Driver<'a> {
             if probed == Probed::Answers {
                 self.liveness.answered(id, Instant::now());
             }
-            if !suspect.is_gone(probed) {
+            let is_gone = suspect.is_gone(probed)
+                && (probed == Probed::Refuses || inner.is_missing_long_enough(&suspect).await);
+            if !is_gone {
                 tracing::debug!(session = %id, ?why, ?probed, "a suspected session is spared");
             } else if inner.condemn(self.term, &suspect).await? {
                 tracing::warn!(session = %id, ?why, ?probed, "a session is condemned");

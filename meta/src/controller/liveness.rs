@@ -5,7 +5,7 @@
 //! sealed, is *missing*: its broker may have died, or be cut off from the metadata and go on well.
 //! It is condemned when
 //! - it has been missing for [`MISSING_AFTER`], as this controller has seen it in this term over a link
-//!   that has been healthy for [`TRUSTED_AFTER`], and does not answer when asked; or
+//!   that has been healthy for [`TRUSTED_AFTER`], and has not answered when asked before that; or
 //! - somebody reports it broken, and what is at its address refuses: at once.
 //!
 //! Partitions stay with a node while it has a registered session; while it has a missing one, which
@@ -31,8 +31,11 @@ use crate::{
 /// How long a node without a session keeps its partitions.
 pub const DEAD_AFTER: Duration = SESSION_TTL.saturating_mul(2);
 
-/// How long a session is missing before it is asked: as long as its last sign of life proves something.
+/// How long a session is missing before it is condemned: as long as its last sign of life proves something.
 pub(super) const MISSING_AFTER: Duration = SESSION_PROOF;
+
+/// How long a session has to answer. It is asked so long before it may be condemned.
+pub(super) const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 
 /// How long this controller's own link must have been healthy before it judges by what is missing. When
 /// the metadata come back after an outage, all sessions have the time to register again.
@@ -108,17 +111,17 @@ pub(super) struct Suspect {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Suspicion {
-    /// It has been missing for long enough.
-    Missing,
+    /// It has been missing since then: almost for long enough.
+    Missing(Instant),
     /// Somebody can't reach it.
     Reported,
 }
 
 impl Missing {
-    /// Whether it has been missing for long enough, and has not answered for as long as that takes.
+    /// Whether it is to be asked, and has not answered for as long as that takes.
     fn is_due(&self, link: Link) -> bool {
         link.watched_for() >= TRUSTED_AFTER
-            && link.watched(self.since) >= MISSING_AFTER
+            && link.watched(self.since) + ANSWERS_WITHIN >= MISSING_AFTER
             && self.answered.is_none_or(|at| link.watched(at) >= TRUSTED_AFTER)
     }
 }
@@ -128,7 +131,7 @@ impl Suspect {
     pub(super) fn is_gone(&self, probed: Probed) -> bool {
         match (self.why, probed) {
             (_, Probed::Answers) | (Suspicion::Reported, Probed::Silent) => false,
-            (_, Probed::Refuses) | (Suspicion::Missing, Probed::Silent) => true,
+            (_, Probed::Refuses) | (Suspicion::Missing(_), Probed::Silent) => true,
         }
     }
 }
@@ -189,7 +192,7 @@ impl Liveness {
         self.condemned.retain(|id| unsealed.contains_key(id) || newest.contains(id));
     }
 
-    /// Whether a session has been missing for long enough.
+    /// Whether a session has been missing for almost long enough.
     pub(super) fn is_due(&self, link: Link) -> bool {
         self.missing.values().any(|missing| missing.is_due(link))
     }
@@ -199,7 +202,7 @@ impl Liveness {
         let mut suspects = Vec::new();
         for (id, missing) in &self.missing {
             let why = if missing.is_due(link) {
-                Suspicion::Missing
+                Suspicion::Missing(missing.since)
             } else if missing.session.is_some() && reported.contains(id) {
                 Suspicion::Reported
             } else {

@@ -8,19 +8,20 @@ use std::{
     hash::{BuildHasher, RandomState},
     mem,
     pin::pin,
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use etcd_client::{Client, ConnectOptions, GetOptions};
 use tokio::{
     sync::OnceCell,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 use weir_runtime::watch;
 
 use super::error::Failed;
 
-/// A member that has not answered for so long is asked for a sign of life …
+/// A member that has answered nothing for so long is asked for a sign of life …
 const QUIET: Duration = Duration::from_millis(300);
 /// … which it gives from its memory, so long as it lives, even while no leader is elected.
 const SIGN_WITHIN: Duration = Duration::from_millis(300);
@@ -36,6 +37,32 @@ pub(super) struct Members {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Turn(usize);
 
+struct Member {
+    endpoint: String,
+    client: OnceCell<Client>,
+    /// When it answered last, whatever that was.
+    answered: Mutex<Option<Instant>>,
+    /// Held by who asks it for a sign of life: one is enough for all who wait.
+    sign: tokio::sync::Mutex<()>,
+}
+
+impl Member {
+    fn new(endpoint: &str) -> Self {
+        let (client, sign) = (OnceCell::new(), tokio::sync::Mutex::default());
+        Self { endpoint: endpoint.to_owned(), client, answered: Mutex::default(), sign }
+    }
+
+    fn has_answered(&self) {
+        *self.answered.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether it has answered nothing for so long that it is to be asked for a sign of life.
+    fn is_quiet(&self) -> bool {
+        let answered = *self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        answered.is_none_or(|at| at.elapsed() >= QUIET)
+    }
+}
+
 /// A request. When it ends, a member that has failed it is left.
 struct Asked<'a> {
     members: &'a Members,
@@ -47,25 +74,19 @@ struct Asked<'a> {
 
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
-        if self.has_failed.unwrap_or_else(|| self.at.elapsed() >= QUIET) {
+        let quiet = || self.at.elapsed() >= QUIET && self.members.member(self.turn).is_quiet();
+        if self.has_failed.unwrap_or_else(quiet) {
             self.members.leave(self.turn);
         }
     }
 }
 
-struct Member {
-    endpoint: String,
-    client: OnceCell<Client>,
-}
-
 impl Members {
     /// The members at `endpoints`, of which a random one is asked first.
     pub(super) fn new(endpoints: &[String], options: ConnectOptions) -> Self {
-        let member =
-            |endpoint: &String| Member { endpoint: endpoint.clone(), client: OnceCell::new() };
         let first = RandomState::new().hash_one(endpoints) % endpoints.len().max(1) as u64;
         let turn = watch::Sender::new(Turn(usize::try_from(first).unwrap_or(0)));
-        Self { members: endpoints.iter().map(member).collect(), options, turn }
+        Self { members: endpoints.iter().map(|it| Member::new(it)).collect(), options, turn }
     }
 
     /// Whose turn it is.
@@ -73,9 +94,13 @@ impl Members {
         *self.turn.borrow()
     }
 
+    fn member(&self, turn: Turn) -> &Member {
+        &self.members[turn.0 % self.members.len()]
+    }
+
     /// A client of the member whose turn it is.
-    pub(super) async fn client(&self, turn: Turn) -> Result<Client, Failed> {
-        let member = &self.members[turn.0 % self.members.len()];
+    async fn client(&self, turn: Turn) -> Result<Client, Failed> {
+        let member = self.member(turn);
         let connecting = Client::connect([&member.endpoint], Some(self.options.clone()));
         let client = member.client.get_or_try_init(|| connecting).await?;
         Ok(client.clone())
@@ -84,7 +109,11 @@ impl Members {
     /// Goes on to the next member, unless that has been done since `turn`.
     pub(super) fn leave(&self, turn: Turn) {
         let next = Turn(turn.0.wrapping_add(1));
-        self.turn.send_if_modified(|now| *now == turn && mem::replace(now, next) == turn);
+        let left = |now: &mut Turn| *now == turn && mem::replace(now, next) == turn;
+        if self.turn.send_if_modified(left) {
+            let (member, next) = (&self.member(turn).endpoint, &self.member(next).endpoint);
+            tracing::info!(member, next, "a member of etcd fails; going on to the next");
+        }
     }
 
     /// Comes to its end when the turn is another's.
@@ -115,25 +144,36 @@ impl Members {
     where
         F: Future<Output = Result<T, Failed>>,
     {
-        let mut asking = pin!(async { request(self.client(turn).await?).await });
-        if let Ok(answer) = timeout(QUIET, &mut asking).await {
-            return answer;
+        let asking = pin!(async { request(self.client(turn).await?).await });
+        let answer = tokio::select! {
+            biased;
+            answer = asking => answer,
+            () = self.no_sign(turn) => return Err(Failed::no_answer(QUIET + SIGN_WITHIN)),
+        };
+        if !answer.as_ref().is_err_and(Failed::may_be_repeated) {
+            self.member(turn).has_answered();
         }
-        tokio::select! {
-            answer = &mut asking => answer,
-            () = self.no_sign(turn) => Err(Failed::no_answer(QUIET + SIGN_WITHIN)),
-        }
+        answer
     }
 
     /// Comes to its end if the member gives no sign of life.
     async fn no_sign(&self, turn: Turn) {
-        let sign = async {
-            let client = self.client(turn).await?;
-            let read = GetOptions::new().with_serializable();
-            client.kv_client().get("\0", Some(read)).await.map_err(Failed::from)
-        };
-        if let Ok(Ok(_)) = timeout(SIGN_WITHIN, sign).await {
-            std::future::pending().await
+        let member = self.member(turn);
+        loop {
+            sleep(QUIET).await;
+            let _alone = member.sign.lock().await;
+            if !member.is_quiet() {
+                continue;
+            }
+            let sign = async {
+                let client = self.client(turn).await?;
+                let read = GetOptions::new().with_serializable();
+                client.kv_client().get("\0", Some(read)).await.map_err(Failed::from)
+            };
+            match timeout(SIGN_WITHIN, sign).await {
+                Ok(Ok(_)) => member.has_answered(),
+                _ => return,
+            }
         }
     }
 }

@@ -49,8 +49,11 @@ impl Place {
             };
             let message = tokio::select! {
                 message = stream.message() => message,
-                // A stream of a member that hangs says nothing.
-                () = self.store.members.left(*turn) => Ok(None),
+                () = self.store.members.left(*turn) => {
+                    // A stream of a member that hangs says nothing.
+                    self.leave();
+                    continue;
+                }
             };
             match message {
                 Ok(Some(response)) => {
