@@ -29,7 +29,6 @@ type Told = Option<Result<Appended, AppendError>>;
 pub(super) fn response(
     plan: Plan,
     results: Vec<Told>,
-    timed_out: bool,
     version: i16,
     owners: &Owners,
     shown: impl Fn() -> Shown,
@@ -41,7 +40,7 @@ pub(super) fn response(
             Partition::Failed(failed) => return failed,
             Partition::Appending { index, partition, owner } => (index, partition, owner),
         };
-        let response = of_partition(index, partition, told, timed_out);
+        let response = of_partition(index, partition, told);
         let astray = response.error_code == ErrorCode::NOT_LEADER_OR_FOLLOWER;
         if !astray || version < NAMES_LEADERS {
             return response;
@@ -83,12 +82,7 @@ impl Leaders<'_> {
     }
 }
 
-fn of_partition(
-    index: i32,
-    partition: TopicPartition,
-    told: Told,
-    timed_out: bool,
-) -> PartitionProduceResponse {
+fn of_partition(index: i32, partition: TopicPartition, told: Told) -> PartitionProduceResponse {
     match told {
         Some(Ok(appended)) => PartitionProduceResponse {
             index,
@@ -103,8 +97,7 @@ fn of_partition(
             }
             codes::refusal(index, &error)
         }
-        None if timed_out => codes::failed_partition(index, ErrorCode::REQUEST_TIMED_OUT, None),
-        // Handed to nobody: its broker was gone.
-        None => codes::failed_partition(index, ErrorCode::NOT_LEADER_OR_FOLLOWER, None),
+        // It may be there, or come to be.
+        None => codes::failed_partition(index, ErrorCode::REQUEST_TIMED_OUT, None),
     }
 }

@@ -9,7 +9,9 @@
 //!   epoch are rejected too, however many are on their way;
 //! - an append goes at once only if all before it in its lane went with the same epoch. Otherwise it stays
 //!   here until those are settled;
-//! - while no epoch is known, one append goes at a time.
+//! - while no epoch is known, one append goes at a time;
+//! - behind an append of an idempotent producer that was given up ([`broken`](super::broken)) nothing of that
+//!   producer goes until it comes again.
 //!
 //! Lanes are per connection: the order of a client is kept, and no client waits for another. One task
 //! works with them, so nobody waits for the lock. No I/O.
@@ -24,7 +26,8 @@ use std::{
 
 use weir_broker::client::{Append, AppendError, Appended, Receipt};
 use weir_ids::{LeaderEpoch, NodeId, TopicPartition};
-use weir_protocol::records::BatchHeader;
+
+use super::broken::{Broken, Numbered};
 
 /// See the module.
 #[derive(Default)]
@@ -34,6 +37,7 @@ pub(crate) struct Lanes(Mutex<Inner>);
 struct Inner {
     entries: BTreeMap<Ticket, Entry>,
     last: u64,
+    broken: Broken,
 }
 
 /// An append, and its place among those of its lane.
@@ -112,7 +116,7 @@ impl Entry {
         self.at = match &result {
             Err(AppendError::NotOwner(_) | AppendError::WrongEpoch { .. }) => At::Here,
             // It is recognised if it is there (KIP-98).
-            Err(AppendError::Unclear(_)) if producer(&self.append).is_some() => At::Here,
+            Err(AppendError::Unclear(_)) if Numbered::of(&self.append).is_some() => At::Here,
             _ => At::Answered(result),
         };
     }
@@ -148,6 +152,10 @@ impl Lanes {
         let mut inner = self.lock();
         inner.last += 1;
         let ticket = Ticket { partition: append.partition, number: inner.last };
+        if inner.broken.holds_back(&append) {
+            inner.entries.insert(ticket, Entry::held_back(append));
+            return (ticket, None);
+        }
         let mut lane = inner.entries.range(Ticket::lane(ticket.partition));
         let epoch = (epoch != LeaderEpoch::NONE).then_some(epoch);
         let goes = match epoch {
@@ -176,10 +184,18 @@ impl Lanes {
     ) -> Vec<(Ticket, Append)> {
         let epoch = (epoch != LeaderEpoch::NONE).then_some(epoch);
         let mut inner = self.lock();
-        let lane = inner.entries.range_mut(Ticket::lane(partition));
+        let Inner { entries, broken, .. } = &mut *inner;
+        let lane = entries.range_mut(Ticket::lane(partition));
         let waiting = lane
             .skip_while(|(_, entry)| matches!(entry.at, At::Answered(_)))
-            .take_while(|(_, entry)| matches!(entry.at, At::Here));
+            .take_while(|(_, entry)| matches!(entry.at, At::Here))
+            .filter_map(|(ticket, entry)| {
+                if broken.holds_back(&entry.append) {
+                    entry.hold_back();
+                    return None;
+                }
+                Some((ticket, entry))
+            });
         let most = if epoch.is_some() { usize::MAX } else { 1 };
         waiting.take(most).map(|(ticket, entry)| (*ticket, entry.leave(owner, epoch))).collect()
     }
@@ -231,27 +247,39 @@ impl Lanes {
         first.is_some_and(|(_, entry)| matches!(entry.at, At::Here))
     }
 
-    /// Gives an append up. Whether a broker has it, and may yet take it. If not, nothing of its producer
-    /// that waits behind it may go: it would be taken for a gap, or for the producer's first.
+    /// Gives an append up. Whether a broker has it, and may yet take it.
     pub(super) fn give_up(&self, ticket: Ticket) -> bool {
         let mut inner = self.lock();
-        let Some(given_up) = inner.entries.remove(&ticket) else { return false };
-        if !matches!(given_up.at, At::Here) {
-            return true;
-        }
-        if let Some(producer_id) = producer(&given_up.append) {
-            let behind = inner.entries.range_mut(ticket.and_behind());
-            for (_, entry) in behind.filter(|(_, entry)| matches!(entry.at, At::Here)) {
-                if producer(&entry.append) == Some(producer_id) {
-                    entry.at = At::Answered(Err(AppendError::NotOwner(ticket.partition)));
-                }
+        let Inner { entries, broken, .. } = &mut *inner;
+        let Some(given_up) = entries.remove(&ticket) else { return false };
+        let unclear = match given_up.at {
+            At::Here => false,
+            At::Leaving | At::Away(_) => true,
+            At::Answered(_) => return true,
+        };
+        broken.note(&given_up.append);
+        for (_, entry) in entries.range_mut(ticket.and_behind()) {
+            if matches!(entry.at, At::Here) && broken.holds_back(&entry.append) {
+                entry.hold_back();
             }
         }
-        false
+        unclear
     }
 }
 
 impl Entry {
+    /// One that comes too late or too early.
+    fn held_back(append: Append) -> Self {
+        let mut entry = Self { append, at: At::Here, tried: None, current: None };
+        entry.hold_back();
+        entry
+    }
+
+    /// Its producer sends it again, after the one that was given up.
+    fn hold_back(&mut self) {
+        self.at = At::Answered(Err(AppendError::NotOwner(self.append.partition)));
+    }
+
     fn leave(&mut self, owner: NodeId, epoch: Option<LeaderEpoch>) -> Append {
         self.append.epoch = epoch;
         self.at = At::Leaving;
@@ -264,10 +292,4 @@ impl At {
     fn is_away(&self) -> bool {
         matches!(self, At::Away(_))
     }
-}
-
-/// The idempotent producer of a batch.
-fn producer(append: &Append) -> Option<i64> {
-    let header = BatchHeader::parse(&append.records, 0).ok()?;
-    header.has_producer().then_some(header.producer_id.0)
 }

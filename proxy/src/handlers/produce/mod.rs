@@ -6,6 +6,7 @@
 //! error ends the connection: it is the only way to tell.
 
 mod answer;
+mod broken;
 mod lanes;
 mod plan;
 mod resend;
@@ -84,7 +85,8 @@ impl Appending {
     pub(super) async fn answer(self, handlers: Arc<Handlers>) -> Outcome {
         let Self { call, acks, deadline, plan, tickets } = self;
         let lanes = &call.conversation.appends;
-        let mut results: Vec<_> = plan.partitions.iter().map(|_| None).collect();
+        let mut results: Vec<_> = plan.partitions.iter().map(Partition::untried).collect();
+        tickets.iter().for_each(|(place, _)| results[*place] = None);
         let give_up = deadline.min(call.arrived + PATIENCE);
         let in_time = timeout_at(deadline, async {
             let again = FuturesUnordered::new();
@@ -102,7 +104,8 @@ impl Appending {
                 results[place] = outcome;
             }
         });
-        let timed_out = in_time.await.is_err();
+        // Whatever is not known by then is given up.
+        let _ = in_time.await;
         for (place, ticket) in tickets {
             if results[place].is_none() && !lanes.give_up(ticket) {
                 results[place] = Some(Err(AppendError::NotOwner(ticket.partition)));
@@ -114,14 +117,7 @@ impl Appending {
             return Outcome::Unanswered(first_error(&plan, &results));
         }
         let shown = || handlers.shown(&call);
-        Outcome::Answer(answer::response(
-            plan,
-            results,
-            timed_out,
-            call.version,
-            &handlers.owners,
-            shown,
-        ))
+        Outcome::Answer(answer::response(plan, results, call.version, &handlers.owners, shown))
     }
 }
 

@@ -168,6 +168,55 @@ async fn behind_what_was_given_up_its_producer_gets_no_further() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_under_way_behind_it_gets_no_further_either_until_it_comes_again() {
+    let fixture = Fixture::start(TOPICS).await;
+    let (client, other) = (Client::default(), Client::default());
+    fixture.broker.lose(at(1, 0));
+    let hasty = client.send_for(&fixture, numbered(0), 1_000).await;
+    assert_eq!(answer(&fixture, hasty).await, LOST);
+    fixture.broker.find(at(1, 0));
+    for sequence in [1, 2] {
+        let behind = client.send(&fixture, numbered(sequence)).await;
+        assert_eq!(answer(&fixture, behind).await, LOST, "it would leave a gap");
+    }
+    let others = other.send(&fixture, batch(2)).await;
+    assert_eq!(answer(&fixture, others).await, (ErrorCode::NONE, 0));
+    for (sequence, base) in [(0, 2), (1, 3), (2, 4)] {
+        let again = client.send(&fixture, numbered(sequence)).await;
+        assert_eq!(answer(&fixture, again).await, (ErrorCode::NONE, base));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_lost_broker_had_behind_it_is_not_sent_without_it() {
+    let fixture = Fixture::start(TOPICS).await;
+    let client = Client::default();
+    let before = client.send(&fixture, numbered(0)).await;
+    assert_eq!(answer(&fixture, before).await, (ErrorCode::NONE, 0));
+    fixture.broker.hold();
+    let hasty = client.send_for(&fixture, numbered(1), 1_000).await;
+    let behind = client.send(&fixture, numbered(2)).await;
+    assert_eq!(answer(&fixture, hasty).await.0, ErrorCode::REQUEST_TIMED_OUT, "it may be there");
+    fixture.broker.forget_held();
+    fixture.broker.release(false);
+    assert_eq!(answer(&fixture, behind).await, LOST);
+    assert_eq!(bases(&fixture), [0, 1, 2], "as they came the first time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_goes_on_without_it_is_judged_by_the_broker_after_a_while() {
+    let fixture = Fixture::start(TOPICS).await;
+    let client = Client::default();
+    fixture.broker.lose(at(1, 0));
+    let hasty = client.send_for(&fixture, numbered(0), 1_000).await;
+    assert_eq!(answer(&fixture, hasty).await, LOST);
+    fixture.broker.find(at(1, 0));
+    tokio::time::advance(Duration::from_secs(6)).await;
+    let behind = client.send(&fixture, numbered(1)).await;
+    assert_eq!(answer(&fixture, behind).await, (ErrorCode::NONE, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_may_be_there_is_sent_again_only_if_it_can_be_recognised() {
     let fixture = Fixture::start(TOPICS).await;
     let client = Client::default();

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use weir_broker::client::{Acks, Append, Origin, Refused};
+use weir_broker::client::{Acks, Append, AppendError, Appended, Origin, Refused};
 use weir_ids::{NodeId, TopicId, TopicPartition};
 use weir_meta::views::{Snapshot, TopicView};
 use weir_protocol::{
@@ -43,6 +43,16 @@ pub(super) enum Partition {
     Failed(PartitionProduceResponse),
     /// They are handed to the partition's owner.
     Appending { index: i32, partition: TopicPartition, owner: NodeId },
+}
+
+impl Partition {
+    /// What is said if they are handed to nobody.
+    pub(super) fn untried(&self) -> Option<Result<Appended, AppendError>> {
+        match self {
+            Self::Failed(_) => None,
+            Self::Appending { partition, .. } => Some(Err(AppendError::NotOwner(*partition))),
+        }
+    }
 }
 
 /// How to answer, from the number on the wire; `None` if it is none that Kafka has.
