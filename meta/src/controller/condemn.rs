@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures::{StreamExt, stream};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use weir_ids::SessionId;
 
 use super::{
@@ -55,13 +55,17 @@ impl Inner {
         stream::iter(asked).buffered(PROBES_AT_ONCE).collect().await
     }
 
-    /// Whether this controller's link has been healthy for as long as `suspect` must have been missing.
-    /// Waits for the proof, which is about to come if it was asked in time.
+    /// Waits until `suspect` has been missing for long enough; then whether this controller's own link has
+    /// been healthy all the time.
     pub(super) async fn is_missing_long_enough(&self, suspect: &Suspect) -> bool {
         let Suspicion::Missing(since) = suspect.why else { return true };
-        let mut links = self.link.subscribe();
-        let proof = links.wait_for(|link| link.watched(since) >= MISSING_AFTER);
-        matches!(timeout(MISSING_AFTER, proof).await, Ok(Ok(_)))
+        sleep_until(since + MISSING_AFTER).await;
+        let sent = Instant::now();
+        let sign = timeout(ANSWERS_WITHIN, self.store().get(&Session::key(suspect.id))).await;
+        if matches!(sign, Ok(Ok(_))) {
+            self.link.send_modify(|link| link.arrived(sent));
+        }
+        self.link.borrow().watched(since) >= MISSING_AFTER
     }
 
     async fn ask_one(&self, suspect: &Suspect) -> Probed {

@@ -15,6 +15,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     time::Duration,
 };
 
@@ -109,12 +110,22 @@ pub(super) struct Suspect {
     pub(super) why: Suspicion,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Suspicion {
     /// It has been missing since then: almost for long enough.
     Missing(Instant),
     /// Somebody can't reach it.
     Reported,
+}
+
+impl fmt::Debug for Suspicion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A point in time says nothing to who reads it.
+        f.write_str(match self {
+            Self::Missing(_) => "Missing",
+            Self::Reported => "Reported",
+        })
+    }
 }
 
 impl Missing {
