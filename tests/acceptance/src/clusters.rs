@@ -171,6 +171,9 @@ pub(crate) struct Load {
     /// Producers that share it
     #[arg(long, default_value_t = 4)]
     writers: u16,
+    /// How long producers let records linger, in milliseconds
+    #[arg(long, default_value_t = 2)]
+    writer_linger_ms: u64,
     /// How long brokers let records linger, in milliseconds; without it as they do
     #[arg(long)]
     linger_ms: Option<u64>,
@@ -211,7 +214,8 @@ impl Load {
 
     fn traffic(self) -> TrafficSettings {
         let Self { partitions, bytes_per_second, value_bytes, writers, hot, .. } = self;
-        TrafficSettings { partitions, bytes_per_second, value_bytes, writers, hot }
+        let linger = Duration::from_millis(self.writer_linger_ms);
+        TrafficSettings { partitions, bytes_per_second, value_bytes, writers, linger, hot }
     }
 }
 

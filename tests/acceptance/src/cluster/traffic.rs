@@ -31,6 +31,8 @@ pub struct TrafficSettings {
     /// How many producers share it: one has five requests in flight to a proxy at most, and librdkafka one
     /// partition in each.
     pub writers: u16,
+    /// How long records wait for company in their producer.
+    pub linger: Duration,
     /// The part of it that the first partition gets besides its share of the rest.
     pub hot: f64,
 }
@@ -76,6 +78,7 @@ impl Traffic {
         let lanes = even.chain(hot).enumerate().map(|(place, (partitions, share))| {
             let load = WriterSettings {
                 value_bytes: settings.value_bytes,
+                linger: settings.linger,
                 in_flight: IN_FLIGHT,
                 first_partition: partitions.start,
                 clock,
@@ -142,7 +145,11 @@ impl Traffic {
             }
             (missing == 0).then_some(())
         });
-        done.with_context(|| format!("{missing} partitions do not"))?;
+        done.with_context(|| {
+            let waiting = (0..).zip(&first).filter(|(_, first)| first.is_none());
+            let some: Vec<usize> = waiting.map(|(partition, _)| partition).take(10).collect();
+            format!("{missing} partitions do not, {some:?} among them")
+        })?;
         Ok(first.into_iter().flatten().collect())
     }
 
