@@ -1,8 +1,8 @@
 //! A store in etcd: the metadata of a cluster of several machines.
 //!
 //! Every request is one request of etcd's, bounded in time. One member is asked, and another once that
-//! fails; what one does not answer is asked of another by itself only if it may be done twice. Keys lie under a root of the
-//! cluster's own, so that several clusters can share an etcd.
+//! fails ([`members`]); what one does not answer is asked of another by itself only if it may be done
+//! twice. Keys lie under a root of the cluster's own, so that several clusters can share an etcd.
 //!
 //! What a write's error means is decided in `error`, on the safe side: only what etcd says before it
 //! proposes a write counts as surely not applied.

@@ -17,8 +17,8 @@ use weir_protocol::records::BatchHeader;
 /// goes on without what it was not told of leaves a gap.
 const UNDER_WAY: Duration = Duration::from_secs(5);
 
-/// Of how many partitions of a connection this is known at most.
-const PARTITIONS_MAX: usize = 10_000;
+/// Of how many partitions of a connection this is known at most: some 80 KiB. Beyond, brokers judge.
+const PARTITIONS_MAX: usize = 1_000;
 
 /// See the module. Of one connection.
 #[derive(Default)]
@@ -27,6 +27,13 @@ pub(super) struct Broken(BTreeMap<TopicPartition, Gap>);
 struct Gap {
     missing: Numbered,
     since: Instant,
+}
+
+impl Gap {
+    /// Whether what was under way behind it has arrived.
+    fn is_over(&self) -> bool {
+        self.since.elapsed() > UNDER_WAY
+    }
 }
 
 /// Which batch of an idempotent producer one is.
@@ -58,6 +65,9 @@ impl Broken {
     pub(super) fn note(&mut self, append: &Append) {
         let Some(missing) = Numbered::of(append) else { return };
         let gap = Gap { missing, since: Instant::now() };
+        if self.0.len() >= PARTITIONS_MAX {
+            self.0.retain(|_, gap| !gap.is_over());
+        }
         match self.0.get(&append.partition) {
             Some(before) if missing.is_behind(before.missing) => {}
             None if self.0.len() >= PARTITIONS_MAX => {}
@@ -69,7 +79,7 @@ impl Broken {
     pub(super) fn holds_back(&mut self, append: &Append) -> bool {
         let Some(gap) = self.0.get(&append.partition) else { return false };
         let Some(numbered) = Numbered::of(append) else { return false };
-        let is_over = gap.since.elapsed() > UNDER_WAY;
+        let is_over = gap.is_over();
         if !is_over && numbered.is_behind(gap.missing) {
             return true;
         }
