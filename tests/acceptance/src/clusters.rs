@@ -171,6 +171,9 @@ pub(crate) struct Load {
     /// Producers that share it
     #[arg(long, default_value_t = 4)]
     writers: u16,
+    /// They fill their requests with many partitions, as Java's do and librdkafka's do not
+    #[arg(long)]
+    wide: bool,
     /// How long producers let records linger, in milliseconds
     #[arg(long, default_value_t = 2)]
     writer_linger_ms: u64,
@@ -213,9 +216,9 @@ impl Load {
     }
 
     fn traffic(self) -> TrafficSettings {
-        let Self { partitions, bytes_per_second, value_bytes, writers, hot, .. } = self;
+        let Self { partitions, bytes_per_second, value_bytes, writers, wide, hot, .. } = self;
         let linger = Duration::from_millis(self.writer_linger_ms);
-        TrafficSettings { partitions, bytes_per_second, value_bytes, writers, linger, hot }
+        TrafficSettings { partitions, bytes_per_second, value_bytes, writers, linger, wide, hot }
     }
 }
 

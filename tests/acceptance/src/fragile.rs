@@ -4,21 +4,16 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result, ensure};
-use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{ProduceRequest, TopicName};
 use kafka_protocol::protocol::StrBytes;
-use kafka_protocol::records::{
-    Compression, NO_PARTITION_LEADER_EPOCH, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, Record,
-    RecordBatchEncoder, RecordEncodeOptions, TimestampType,
-};
 use weir_history::{
     Delivery, End, Event, History, Isolation, Notes, Place, Recorder, Seen, Value, Writer,
 };
 use weir_test_support::Admin;
 use weir_test_support::wire::Connection;
 
-use crate::load::Reader;
+use crate::load::{self, Reader};
 
 /// The version of Produce that is spoken here.
 const PRODUCE: i16 = 7;
@@ -62,7 +57,7 @@ impl FragileProducer {
         let partition = i32::try_from(self.sent)? % self.partitions;
         self.sent += 1;
         self.notes.note(Event::Sent { value, partition, transaction: None });
-        let records = batch(value, self.value_bytes)?;
+        let records = load::batch::encode([load::payload(value, self.value_bytes)], None)?;
         let data =
             PartitionProduceData::default().with_index(partition).with_records(Some(records));
         let topic = TopicProduceData::default()
@@ -109,28 +104,4 @@ impl FragileProducer {
         ensure!(verdict.is_clean(), "{verdict}");
         Ok(())
     }
-}
-
-fn batch(value: Value, bytes: usize) -> Result<Bytes> {
-    let mut payload = value.to_string().into_bytes();
-    payload.resize(bytes, b'.');
-    let record = Record {
-        transactional: false,
-        control: false,
-        delete_horizon: false,
-        partition_leader_epoch: NO_PARTITION_LEADER_EPOCH,
-        producer_id: NO_PRODUCER_ID,
-        producer_epoch: NO_PRODUCER_EPOCH,
-        timestamp_type: TimestampType::Creation,
-        offset: 0,
-        sequence: NO_SEQUENCE,
-        timestamp: 1_700_000_000_000,
-        key: None,
-        value: Some(payload.into()),
-        headers: Default::default(),
-    };
-    let options = RecordEncodeOptions { version: 2, compression: Compression::None };
-    let mut bytes = BytesMut::new();
-    RecordBatchEncoder::encode(&mut bytes, [&record], &options)?;
-    Ok(bytes.freeze())
 }

@@ -169,6 +169,10 @@ impl Allowance {
     fn take(&mut self, bytes: usize, max_bytes: u32) -> bool {
         if self.taken && bytes > self.left.min(max_bytes as usize) {
             self.limited = true;
+            // What comes after something that is too large for the rest would hardly fit either.
+            if bytes > self.left {
+                self.left = 0;
+            }
             return false;
         }
         self.taken = true;
@@ -226,6 +230,10 @@ async fn read_stored(
         .collect();
     let mut reads = stream::iter(reads).buffered(STORED_AT_ONCE);
     while let Some((place, target, read)) = reads.next().await {
+        if allowance.is_spent() {
+            allowance.limited = true;
+            break;
+        }
         match read {
             Ok(records) => take(plan, place, &target, records, allowance),
             Err(code) => plan.partitions[place].found = Found::Failed(code),

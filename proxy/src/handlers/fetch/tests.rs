@@ -221,6 +221,33 @@ async fn an_object_that_is_gone_is_a_storage_error() {
     assert_eq!(answer[0].error_code, ErrorCode::KAFKA_STORAGE_ERROR);
 }
 
+#[tokio::test]
+async fn what_finds_no_room_in_the_answer_is_not_read_from_the_store() {
+    // A full answer ends reading; one with a little room, when something does not fit.
+    for (more_room, read) in [(0, 1), (1, 2)] {
+        let fixture = Fixture::start(TOPICS).await;
+        let batches = [objects::batch(3, 0, 2)];
+        let one = batches[0].to_bytes().len() as i32;
+        for partition in 0..3 {
+            let object = ObjectName::Sorted { session: SessionId(5), number: u64::from(partition) };
+            let chunks = vec![objects::chunk(at(1, partition), 3, &batches)];
+            let body = objects::body(SessionId(5), weir_ids::Slot(1), chunks);
+            // Who reads the others meets an error.
+            if partition < read {
+                fixture.store.create(object, &body.parts).await.unwrap();
+            }
+            fixture.broker.store(at(1, partition), vec![body.chunks[0].reference(object, 0)], 2);
+        }
+        let mut request = request(&[(0, 0), (1, 0), (2, 0)]);
+        request.max_bytes = one + more_room;
+        request.topics[0].partitions.iter_mut().for_each(|it| it.partition_max_bytes = one / 2);
+        let answer = fixture.fetch(request).await;
+        assert_eq!(records(&answer[0]), batches[0].to_bytes());
+        let rest = answer[1..].iter().map(|it| (it.error_code, it.high_watermark));
+        assert_eq!(rest.collect::<Vec<_>>(), [(ErrorCode::NONE, 2); 2], "{more_room}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn waits_as_long_as_it_may_and_no_longer() {
     let fixture = Fixture::start(TOPICS).await;

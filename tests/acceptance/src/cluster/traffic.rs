@@ -1,6 +1,7 @@
 //! Load that touches every partition again and again at a steady pace, and knows of each record when it was
 //! handed over and when it was acknowledged.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -12,7 +13,9 @@ use weir_test_support::wait::{self, Stopwatch};
 use weir_test_support::{Admin, Cluster};
 
 use super::TOPIC;
-use crate::load::{Acked, Reader, Timeline, Writer, WriterSettings};
+use crate::load::{
+    Acked, Produce, Reader, Timeline, WideSettings, WideWriter, Writer, WriterSettings,
+};
 
 /// Records of one that may wait for their acknowledgement: those of some ten seconds.
 const IN_FLIGHT: u64 = 50_000;
@@ -28,11 +31,13 @@ pub struct TrafficSettings {
     pub bytes_per_second: u64,
     /// Bytes a value.
     pub value_bytes: usize,
-    /// How many producers share it: one has five requests in flight to a proxy at most, and librdkafka one
-    /// partition in each.
+    /// How many producers share it: one has five requests in flight to a proxy at most, and unless it is wide,
+    /// one partition in each.
     pub writers: u16,
     /// How long records wait for company in their producer.
     pub linger: Duration,
+    /// They fill their requests with many partitions, as Java's do and librdkafka's do not.
+    pub wide: bool,
     /// The part of it that the first partition gets besides its share of the rest.
     pub hot: f64,
 }
@@ -48,8 +53,11 @@ pub struct Traffic {
 /// One producer.
 struct Lane {
     timeline: Timeline,
-    thread: JoinHandle<Result<Writer>>,
+    thread: JoinHandle<Result<Written>>,
 }
+
+/// What the history must know of a producer, with what it was told.
+type Written = (weir_history::Writer, Vec<Acked>);
 
 /// What became of all that was sent.
 pub struct Outcome {
@@ -76,20 +84,12 @@ impl Traffic {
         });
         let hot = (settings.hot > 0.0).then_some((0..1, settings.hot));
         let lanes = even.chain(hot).enumerate().map(|(place, (partitions, share))| {
-            let load = WriterSettings {
-                value_bytes: settings.value_bytes,
-                linger: settings.linger,
-                in_flight: IN_FLIGHT,
-                first_partition: partitions.start,
-                clock,
-                ..WriterSettings::new(u16::try_from(place)?, true)
-            };
-            let partitions = partitions.end - partitions.start;
-            let writer = Writer::new(&cluster.bootstrap(), TOPIC, partitions, load)?;
+            let writer = u16::try_from(place)?;
             let per_second = settings.bytes_per_second as f64 / settings.value_bytes as f64 * share;
-            let (timeline, stop) = (writer.timeline(), Arc::clone(&stop));
+            let producer = settings.producer(cluster, writer, partitions, clock)?;
+            let (timeline, stop) = (producer.timeline(), Arc::clone(&stop));
             let thread = std::thread::Builder::new().name(format!("traffic-{place}"));
-            let thread = thread.spawn(move || paced(writer, per_second, &stop))?;
+            let thread = thread.spawn(move || paced(producer, per_second, &stop))?;
             Ok(Lane { timeline, thread })
         });
         let lanes = lanes.collect::<Result<_>>()?;
@@ -161,9 +161,8 @@ impl Traffic {
         self.stop.store(true, Ordering::Relaxed);
         let (mut writers, mut acked) = (Vec::new(), Vec::new());
         for lane in self.lanes {
-            let writer = lane.thread.join().map_err(|_| anyhow!("the load has panicked"))??;
-            writer.flush()?;
-            let (known, more) = writer.into_timed_history();
+            let (known, more) =
+                lane.thread.join().map_err(|_| anyhow!("the load has panicked"))??;
             writers.push(known);
             acked.extend(more);
         }
@@ -181,15 +180,53 @@ impl Traffic {
     }
 }
 
-/// Writes at a steady pace until `stop`.
-fn paced(mut writer: Writer, per_second: f64, stop: &AtomicBool) -> Result<Writer> {
+impl TrafficSettings {
+    /// A producer to some of the partitions.
+    fn producer(
+        &self,
+        cluster: &Cluster,
+        writer: u16,
+        partitions: Range<i32>,
+        clock: Stopwatch,
+    ) -> Result<Box<dyn Produce>> {
+        let first_partition = partitions.start;
+        let &Self { value_bytes, linger, .. } = self;
+        if self.wide {
+            let settings = WideSettings {
+                writer,
+                topic: TOPIC,
+                first_partition,
+                partitions: partitions.len(),
+                value_bytes,
+                in_flight: IN_FLIGHT,
+                clock,
+            };
+            let servers: Vec<_> = cluster.proxies().into_values().collect();
+            return Ok(Box::new(WideWriter::new(&servers, settings)?));
+        }
+        let settings = WriterSettings {
+            value_bytes,
+            linger,
+            in_flight: IN_FLIGHT,
+            first_partition,
+            clock,
+            ..WriterSettings::new(writer, true)
+        };
+        let count = i32::try_from(partitions.len())?;
+        Ok(Box::new(Writer::new(&cluster.bootstrap(), TOPIC, count, settings)?))
+    }
+}
+
+/// Writes at a steady pace until `stop`; ends when all is acknowledged.
+fn paced(mut producer: Box<dyn Produce>, per_second: f64, stop: &AtomicBool) -> Result<Written> {
     let clock = Stopwatch::start();
     while !stop.load(Ordering::Relaxed) {
         let due = (clock.elapsed().as_secs_f64() * per_second) as u64;
-        while writer.sent() < due {
-            writer.send()?;
+        while producer.sent() < due {
+            producer.send()?;
         }
+        producer.turn()?;
         wait::let_pass(TICK);
     }
-    Ok(writer)
+    producer.finish()
 }

@@ -1,23 +1,18 @@
-//! Load through librdkafka: writers that note what was acknowledged where, and readers.
-//!
-//! A value is its name and filler; the name alone goes into the history. Writers and readers outlive
-//! the server: librdkafka reconnects and sends again by itself, as it does in its users' programs.
+//! A producer of librdkafka.
 
-use std::cell::Cell;
-use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use rdkafka::{ClientConfig, ClientContext};
 use weir_history::{Delivery, Place, Seen, Value};
-use weir_test_support::wait::{self, Deadline, Stopwatch};
+use weir_test_support::wait::{self, Stopwatch};
+
+use super::{Acked, Produce, STUCK, Timeline, client, write_payload};
 
 /// How long librdkafka goes on sending a record: through any restart.
 const KEEP_SENDING: &str = "180000";
@@ -25,10 +20,6 @@ const KEEP_SENDING: &str = "180000";
 const IN_FLIGHT: u64 = 2_000;
 /// How long records wait for company in librdkafka, unless set otherwise.
 pub const LINGER: Duration = Duration::from_millis(2);
-/// What makes a value as long as it is to be.
-const FILLER: u8 = b'.';
-/// How long a writer may be stuck.
-const STUCK: Duration = Duration::from_secs(180);
 
 /// How a writer produces.
 #[derive(Clone, Debug)]
@@ -71,68 +62,10 @@ impl WriterSettings {
     }
 }
 
-/// A record that was acknowledged. Times are by its writer's clock.
-#[derive(Clone, Copy, Debug)]
-pub struct Acked {
-    /// Which, and where it is.
-    pub seen: Seen,
-    /// When librdkafka got it.
-    pub handed_over: Duration,
-    /// When librdkafka said so.
-    pub acknowledged: Duration,
-}
-
-impl Acked {
-    /// How long it took.
-    pub fn took(&self) -> Duration {
-        self.acknowledged - self.handed_over
-    }
-}
-
-/// What has been acknowledged to a writer up to now, and when. Clones show the same.
-#[derive(Clone)]
-pub struct Timeline(Arc<Reports>);
-
-impl Timeline {
-    /// How many records were acknowledged by `time`, about.
-    pub fn len_at(&self, time: Duration) -> usize {
-        self.0.acknowledged().partition_point(|acked| acked.acknowledged < time)
-    }
-
-    /// What was acknowledged after the first `seen` records, which are counted on.
-    pub fn from(&self, seen: &mut usize) -> Vec<Acked> {
-        let more = self.0.acknowledged()[*seen..].to_vec();
-        *seen += more.len();
-        more
-    }
-
-    /// How long each record of a partition took that was acknowledged between two times.
-    pub fn took_in(&self, partition: i32, since: Duration, until: Duration) -> Vec<Duration> {
-        let (from, to) = (self.len_at(since), self.len_at(until));
-        let acked = self.0.acknowledged();
-        let of_partition = acked[from..to].iter().filter(|it| it.seen.place.partition == partition);
-        of_partition.map(Acked::took).collect()
-    }
-
-    /// The record that took longest of those that were acknowledged between two times.
-    pub fn slowest(&self, since: Duration, until: Duration) -> Option<Acked> {
-        let (from, to) = (self.len_at(since), self.len_at(until));
-        self.0.acknowledged()[from..to].iter().max_by_key(|it| it.took()).copied()
-    }
-
-    /// How long each record took that was acknowledged between two times.
-    pub fn took(&self, since: Duration, until: Duration) -> Vec<Duration> {
-        let (from, to) = (self.len_at(since), self.len_at(until));
-        let acked = self.0.acknowledged();
-        acked[from..to].iter().map(Acked::took).collect()
-    }
-}
-
 /// What librdkafka reported of a writer's records.
 struct Reports {
     clock: Stopwatch,
-    /// In the order of their acknowledgement.
-    acknowledged: Mutex<Vec<Acked>>,
+    acknowledged: Timeline,
     /// Records that it gave up, with the last reason.
     refused: Mutex<(u64, Option<KafkaError>)>,
     /// Records reported either way.
@@ -144,15 +77,11 @@ impl Reports {
     fn new(clock: Stopwatch) -> Self {
         Self {
             clock,
-            acknowledged: Mutex::default(),
+            acknowledged: Timeline::default(),
             refused: Mutex::default(),
             reported: AtomicU64::new(0),
             fatal: AtomicBool::new(false),
         }
-    }
-
-    fn acknowledged(&self) -> MutexGuard<'_, Vec<Acked>> {
-        self.acknowledged.lock().expect("nobody panics with the lock")
     }
 }
 
@@ -185,9 +114,7 @@ impl ProducerContext for Noting {
             Ok(message) => {
                 let place = Place { partition: message.partition(), offset: message.offset() };
                 let HandedOver { value, at: handed_over } = *record;
-                let mut all = self.0.acknowledged();
-                let (seen, acknowledged) = (Seen { place, value }, self.0.clock.elapsed());
-                all.push(Acked { seen, handed_over, acknowledged });
+                self.0.acknowledged.note(Seen { place, value }, handed_over, &self.0.clock);
             }
             Err((error, _)) => {
                 let mut refused = self.0.refused.lock().expect("nobody panics with the lock");
@@ -253,9 +180,7 @@ impl Writer {
         wait::until("a writer's records are acknowledged", STUCK, || {
             (!self.is_full()).then_some(())
         })?;
-        self.payload.clear();
-        write!(self.payload, "{value}")?;
-        self.payload.resize(self.settings.value_bytes.max(self.payload.len()), FILLER);
+        write_payload(value, self.settings.value_bytes, &mut self.payload);
         let turn = i32::try_from(self.sent % u64::try_from(self.partitions)?)?;
         let partition = self.settings.first_partition + turn;
         let key = value.number.to_string();
@@ -281,12 +206,12 @@ impl Writer {
 
     /// Values acknowledged.
     pub fn acknowledged(&self) -> usize {
-        self.reports.acknowledged().len()
+        self.reports.acknowledged.len_at(Duration::MAX)
     }
 
     /// What has been acknowledged when.
     pub fn timeline(&self) -> Timeline {
-        Timeline(Arc::clone(&self.reports))
+        self.reports.acknowledged.clone()
     }
 
     /// Waits until every value is acknowledged.
@@ -319,124 +244,30 @@ impl Writer {
         };
         let sent = u32::try_from(self.sent).expect("each value was numbered");
         let writer = weir_history::Writer { delivery, sent };
-        (writer, std::mem::take(&mut *self.reports.acknowledged()))
+        (writer, self.reports.acknowledged.take())
     }
 }
 
-/// A consumer of all partitions of a topic, outside any group.
-pub struct Reader {
-    consumer: BaseConsumer<Quiet>,
-    errors: Cell<u64>,
-}
-
-struct Quiet;
-
-impl ClientContext for Quiet {
-    fn error(&self, _error: KafkaError, _reason: &str) {}
-    fn log(&self, _level: rdkafka::config::RDKafkaLogLevel, _facility: &str, _message: &str) {}
-}
-
-impl rdkafka::consumer::ConsumerContext for Quiet {}
-
-impl Reader {
-    /// A reader from the beginning.
-    ///
-    /// # Errors
-    /// When librdkafka does not take the settings.
-    pub fn new(bootstrap: &str, topic: &str, partitions: i32) -> Result<Self> {
-        let mut config = client(bootstrap);
-        config.set("group.id", "unused").set("enable.auto.commit", "false");
-        config.set("fetch.wait.max.ms", "100").set("fetch.error.backoff.ms", "50");
-        config.set("auto.offset.reset", "error");
-        let consumer: BaseConsumer<Quiet> = config.create_with_context(Quiet)?;
-        let mut list = TopicPartitionList::new();
-        for partition in 0..partitions {
-            list.add_partition_offset(topic, partition, Offset::Offset(0))?;
-        }
-        consumer.assign(&list)?;
-        Ok(Self { consumer, errors: Cell::new(0) })
+impl Produce for Writer {
+    fn timeline(&self) -> Timeline {
+        Writer::timeline(self)
     }
 
-    /// Polls once; none when nothing came in `most`, or the server is away.
-    ///
-    /// # Errors
-    /// When a record is not one that a [`Writer`] wrote, or its offset is out of range.
-    pub fn poll(&self, most: Duration) -> Result<Option<Seen>> {
-        match self.consumer.poll(most) {
-            None => Ok(None),
-            Some(Ok(message)) => {
-                let place = Place { partition: message.partition(), offset: message.offset() };
-                let value = parse(message.payload()).with_context(|| format!("at {place}"))?;
-                Ok(Some(Seen { place, value }))
-            }
-            Some(Err(error)) => match error.rdkafka_error_code() {
-                // The log lost its end, or never had what was read.
-                Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
-                    Err(error).context("a consumer's next offset is gone")
-                }
-                _ => {
-                    self.errors.set(self.errors.get() + 1);
-                    Ok(None)
-                }
-            },
-        }
+    fn sent(&self) -> u64 {
+        self.sent
     }
 
-    /// How many errors it was told of that pass.
-    pub fn errors(&self) -> u64 {
-        self.errors.get()
+    fn send(&mut self) -> Result<()> {
+        Writer::send(self)
     }
 
-    /// Reads until each partition's offset in `ends` is reached.
-    ///
-    /// # Errors
-    /// When that takes too long.
-    pub fn read_to(&self, ends: &[i64]) -> Result<Vec<Seen>> {
-        let mut read: Vec<Seen> = Vec::new();
-        self.for_each_to(ends, |seen| read.push(seen))?;
-        read.sort_by_key(|seen| seen.place.partition); // Stable: keeps the order of reading.
-        Ok(read)
-    }
-
-    /// The same without keeping what was read.
-    ///
-    /// # Errors
-    /// When that takes too long.
-    pub fn count_to(&self, ends: &[i64]) -> Result<()> {
-        self.for_each_to(ends, |_| {})
-    }
-
-    fn for_each_to(&self, ends: &[i64], mut each: impl FnMut(Seen)) -> Result<()> {
-        let mut left = ends.iter().filter(|end| **end > 0).count();
-        let mut deadline = Deadline::after(STUCK);
-        while left > 0 {
-            if let Some(seen) = self.poll(Duration::from_millis(100))? {
-                let end = ends.get(usize::try_from(seen.place.partition)?);
-                left -= usize::from(end == Some(&(seen.place.offset + 1)));
-                each(seen);
-                deadline = Deadline::after(STUCK);
-            } else {
-                ensure!(!deadline.has_passed(), "reading stopped short of the end");
-            }
-        }
+    /// librdkafka has threads of its own.
+    fn turn(&mut self) -> Result<()> {
         Ok(())
     }
-}
 
-fn parse(payload: Option<&[u8]>) -> Result<Value> {
-    let text =
-        std::str::from_utf8(payload.context("no value")?)?.trim_end_matches(char::from(FILLER));
-    let (writer, number) = text.split_once('-').with_context(|| format!("not ours: {text}"))?;
-    Ok(Value { writer: writer.parse()?, number: number.parse()? })
-}
-
-/// Settings of every client: quick to come back.
-fn client(bootstrap: &str) -> ClientConfig {
-    let mut config = ClientConfig::new();
-    config
-        .set("bootstrap.servers", bootstrap)
-        .set("reconnect.backoff.ms", "10")
-        .set("reconnect.backoff.max.ms", "100")
-        .set("socket.nagle.disable", "true");
-    config
+    fn finish(self: Box<Self>) -> Result<(weir_history::Writer, Vec<Acked>)> {
+        self.flush()?;
+        Ok(self.into_timed_history())
+    }
 }
