@@ -77,6 +77,21 @@ impl Connection {
         Ok(answer)
     }
 
+    /// Whether something of the next answer has come, or the server has closed the connection.
+    ///
+    /// # Errors
+    /// When the connection has broken.
+    pub fn has_answer(&self) -> Result<bool> {
+        self.stream.set_nonblocking(true)?;
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false)?;
+        match peeked {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Sends bytes as they are.
     ///
     /// # Errors

@@ -198,6 +198,7 @@ impl TrafficSettings {
                 first_partition,
                 partitions: partitions.len(),
                 value_bytes,
+                linger,
                 in_flight: IN_FLIGHT,
                 clock,
             };

@@ -51,7 +51,7 @@ impl Reader {
     /// Polls once; none when nothing came in `most`, or the server is away.
     ///
     /// # Errors
-    /// When a record is not one that a [`Writer`] wrote, or its offset is out of range.
+    /// When a record is not one that a [`Writer`](super::Writer) wrote, or its offset is out of range.
     pub fn poll(&self, most: Duration) -> Result<Option<Seen>> {
         match self.consumer.poll(most) {
             None => Ok(None),

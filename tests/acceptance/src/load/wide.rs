@@ -2,17 +2,17 @@
 //! thread of it touches thousands of partitions a second.
 //!
 //! Idempotent, `acks=all`. A partition has one batch in flight, which is sent again as it is until it is
-//! acknowledged; all that was handed over meanwhile goes into the next.
+//! acknowledged; all that was handed over meanwhile goes into the next. Requests do not wait for each other.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
-use kafka_protocol::messages::{InitProducerIdRequest, ProduceRequest, TopicName};
+use kafka_protocol::messages::{InitProducerIdRequest, ProduceRequest, ProduceResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use weir_history::{Delivery, Place, Seen, Value};
 use weir_test_support::wait::{self, Deadline, Stopwatch};
@@ -26,13 +26,14 @@ const PRODUCE: i16 = 9;
 const INIT_PRODUCER_ID: i16 = 4;
 /// What a request may wait for at the server.
 const TIMEOUT_MS: i32 = 30_000;
-/// Partitions of one request, and requests that are sent before an answer is read.
+/// Partitions of one request.
 const PARTITIONS: usize = 1_000;
-const REQUESTS: usize = 5;
+/// Requests that wait for their answers.
+const REQUESTS: usize = 100;
 /// Values of one batch.
 const BATCH: usize = 100;
-/// How long it waits before it sends again what was refused.
-const PAUSE: Duration = Duration::from_millis(20);
+/// How long it waits when it has nothing else to do.
+const TICK: Duration = Duration::from_millis(2);
 /// Errors that pass: no leader, not the leader, timed out, too few replicas (before and after), a network's,
 /// storage.
 const PASSING: [i16; 7] = [5, 6, 7, 13, 19, 20, 56];
@@ -50,6 +51,8 @@ pub struct WideSettings {
     pub partitions: usize,
     /// The bytes of each value at least.
     pub value_bytes: usize,
+    /// How long values wait for company.
+    pub linger: Duration,
     /// Values that may wait for their acknowledgement.
     pub in_flight: u64,
     /// What its times are told by.
@@ -65,6 +68,9 @@ pub struct WideWriter {
     connection: Connection,
     producer: Producer,
     lanes: Vec<Lane>,
+    /// The requests that wait for their answers, with the lanes that they are about.
+    asked: VecDeque<(i32, Vec<usize>)>,
+    last_request: Duration,
     /// The partition that is looked at first next time.
     turn: usize,
     sent: u64,
@@ -84,6 +90,8 @@ struct Lane {
 
 #[derive(Debug)]
 struct InFlight {
+    /// A request with it waits for its answer.
+    asked: bool,
     batch: Bytes,
     values: Vec<(Value, Duration)>,
 }
@@ -112,6 +120,8 @@ impl WideWriter {
             connection,
             producer,
             lanes,
+            asked: VecDeque::new(),
+            last_request: Duration::ZERO,
             turn: 0,
             sent: 0,
             acknowledged: 0,
@@ -120,35 +130,58 @@ impl WideWriter {
         })
     }
 
-    /// Sends what waits, up to a few requests, and reads the answers.
+    /// Reads the answers that have come, and sends what has waited long enough.
     fn exchange(&mut self) -> Result<()> {
-        let mut asked = Vec::new();
-        for places in self.due()?.chunks(PARTITIONS) {
-            let Ok(correlation) = self.connection.send(PRODUCE, &self.request(places)) else {
-                return self.reconnect();
-            };
-            asked.push(correlation);
+        if self.in_flight() == 0 {
+            self.patience = Deadline::after(STUCK);
         }
-        let mut refused = false;
-        for correlation in asked {
-            let Ok(answer) = self.connection.receive::<ProduceRequest>(PRODUCE, correlation) else {
-                return self.reconnect();
-            };
-            for partition in answer.responses.iter().flat_map(|it| &it.partition_responses) {
-                refused |= !self.note(partition)?;
+        ensure!(!self.patience.has_passed(), "nothing was acknowledged for {STUCK:?}");
+        loop {
+            match self.answer() {
+                Ok(None) => break,
+                Ok(Some(answer)) => {
+                    let partitions = answer.responses.iter().flat_map(|it| &it.partition_responses);
+                    partitions.into_iter().try_for_each(|partition| self.note(partition))?;
+                }
+                Err(error) => return self.reconnect(&error),
             }
         }
-        if refused {
-            wait::let_pass(PAUSE);
+        let now = self.settings.clock.elapsed();
+        if now < self.last_request + self.settings.linger || self.asked.len() >= REQUESTS {
+            return Ok(());
+        }
+        self.last_request = now;
+        let places = self.due()?;
+        if places.is_empty() {
+            return Ok(());
+        }
+        match self.connection.send(PRODUCE, &self.request(&places)) {
+            Ok(correlation) => self.asked.push_back((correlation, places)),
+            Err(error) => return self.reconnect(&error),
         }
         Ok(())
     }
 
-    /// The partitions of the next requests, each with a batch in flight.
+    /// The next answer, if it has come.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    fn answer(&mut self) -> Result<Option<ProduceResponse>> {
+        if self.asked.is_empty() || !self.connection.has_answer()? {
+            return Ok(None);
+        }
+        let Some((correlation, places)) = self.asked.pop_front() else { return Ok(None) };
+        let answer = self.connection.receive::<ProduceRequest>(PRODUCE, correlation);
+        // Whatever became of it, this request is no longer under way.
+        places.iter().for_each(|place| self.lanes[*place].forget_request());
+        answer.map(Some)
+    }
+
+    /// The partitions of the next request, each with a batch that is not under way.
     fn due(&mut self) -> Result<Vec<usize>> {
         let (count, mut places) = (self.lanes.len(), Vec::new());
         for place in (self.turn..count).chain(0..self.turn) {
-            if places.len() == REQUESTS * PARTITIONS {
+            if places.len() == PARTITIONS {
                 break;
             }
             if self.lanes[place].load(self.producer, self.settings.value_bytes)? {
@@ -172,14 +205,14 @@ impl WideWriter {
         request.with_topic_data(vec![topic])
     }
 
-    /// Takes an answer about a partition; says whether its batch is acknowledged.
-    fn note(&mut self, answer: &PartitionProduceResponse) -> Result<bool> {
+    /// Takes an answer about a partition.
+    fn note(&mut self, answer: &PartitionProduceResponse) -> Result<()> {
         let (partition, error) = (answer.index, answer.error_code);
         if PASSING.contains(&error) {
-            ensure!(!self.patience.has_passed(), "partition {partition} is refused with {error}");
-            return Ok(false);
+            return Ok(());
         }
-        ensure!(error == 0, "partition {partition} refuses a batch for good with error {error}");
+        // What is refused for good stays refused when it is sent again.
+        ensure!(error == 0, "partition {partition} refuses a batch with error {error}");
         let place = usize::try_from(partition - self.settings.first_partition)?;
         let lane = self.lanes.get_mut(place).context("an answer about another partition")?;
         let sent = lane.in_flight.take().context("an answer that nobody waits for")?;
@@ -190,19 +223,19 @@ impl WideWriter {
             self.acknowledged += 1;
         }
         self.patience = Deadline::after(STUCK);
-        Ok(true)
+        Ok(())
     }
 
     /// Goes to the next server: what is in flight is sent again there.
-    fn reconnect(&mut self) -> Result<()> {
+    fn reconnect(&mut self, error: &anyhow::Error) -> Result<()> {
+        eprintln!("writer {}: {error:#}; it goes to another server", self.settings.writer);
         let connected = wait::until("a server accepts connections", STUCK, || {
             self.servers.rotate_left(1);
             Connection::open(self.servers[0]).ok()
         });
         self.connection = connected?;
-        if self.patience.has_passed() {
-            bail!("nothing was acknowledged for {STUCK:?}");
-        }
+        self.asked.clear();
+        self.lanes.iter_mut().for_each(Lane::forget_request);
         Ok(())
     }
 
@@ -212,16 +245,22 @@ impl WideWriter {
 }
 
 impl Lane {
-    /// Makes what waits a batch unless one is in flight; says whether one is.
+    /// Its batch is to be sent again.
+    fn forget_request(&mut self) {
+        self.in_flight.iter_mut().for_each(|batch| batch.asked = false);
+    }
+
+    /// Makes what waits a batch unless one is in flight; says whether there is one to be sent.
     fn load(&mut self, producer: Producer, value_bytes: usize) -> Result<bool> {
         if self.in_flight.is_none() && !self.waiting.is_empty() {
             let count = self.waiting.len().min(BATCH);
             let values: Vec<_> = self.waiting.drain(..count).collect();
             let payloads = values.iter().map(|(value, _)| payload(*value, value_bytes));
             let batch = batch::encode(payloads, Some((producer, self.sequence)))?;
-            self.in_flight = Some(InFlight { batch, values });
+            self.in_flight = Some(InFlight { asked: false, batch, values });
         }
-        Ok(self.in_flight.is_some())
+        let batch = self.in_flight.iter_mut().find(|batch| !batch.asked);
+        Ok(batch.map(|batch| batch.asked = true).is_some())
     }
 }
 
@@ -236,7 +275,8 @@ impl Produce for WideWriter {
 
     fn send(&mut self) -> Result<()> {
         while self.in_flight() >= self.settings.in_flight {
-            self.exchange()?;
+            self.turn()?;
+            wait::let_pass(TICK);
         }
         let number = u32::try_from(self.sent).context("a writer numbers 2^32 values")?;
         let value = Value { writer: self.settings.writer, number };
@@ -252,7 +292,8 @@ impl Produce for WideWriter {
 
     fn finish(mut self: Box<Self>) -> Result<(weir_history::Writer, Vec<Acked>)> {
         while self.in_flight() > 0 {
-            self.exchange()?;
+            self.turn()?;
+            wait::let_pass(TICK);
         }
         let sent = u32::try_from(self.sent)?;
         let writer = weir_history::Writer { delivery: Delivery::ExactlyOnce, sent };
