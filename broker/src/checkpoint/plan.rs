@@ -42,25 +42,38 @@ pub(super) fn plan<'a>(slots: &'a [DurableSlot], settings: &CheckpointSettings) 
     plan
 }
 
-/// The runs to gather, in groups that make one sorted object each.
+/// The runs to gather, in groups that make one sorted object each: all of about the same size, for each costs a
+/// request, however little is left for the last.
 pub(super) fn groups<'a, 'p>(
     plan: &'p Plan<'a>,
     settings: &CheckpointSettings,
 ) -> Vec<Vec<&'p [&'a SlotChunk]>> {
+    let gathered = || {
+        plan.values().flatten().filter_map(|run| match run {
+            Run::Gather(pieces) => Some((pieces.as_slice(), bytes_of(pieces))),
+            Run::InPlace(..) => None,
+        })
+    };
+    let total: u64 = gathered().map(|(_, bytes)| bytes).sum();
+    let count = ((total + settings.sorted_bytes / 2) / settings.sorted_bytes).max(1);
+    let enough = total.div_ceil(count);
     let mut groups: Vec<Vec<&[&SlotChunk]>> = Vec::new();
-    let mut bytes = u64::MAX;
-    for run in plan.values().flatten() {
-        let Run::Gather(pieces) = run else { continue };
-        if bytes >= settings.sorted_bytes {
+    let mut last = u64::MAX;
+    for (pieces, bytes) in gathered() {
+        if last >= enough {
             groups.push(Vec::new());
-            bytes = 0;
+            last = 0;
         }
-        bytes += pieces.iter().flat_map(|p| &p.entries).map(|e| u64::from(e.bytes)).sum::<u64>();
+        last += bytes;
         if let Some(group) = groups.last_mut() {
             group.push(pieces);
         }
     }
     groups
+}
+
+fn bytes_of(pieces: &[&SlotChunk]) -> u64 {
+    pieces.iter().flat_map(|piece| &piece.entries).map(|entry| u64::from(entry.bytes)).sum()
 }
 
 /// Adds a gathered run to a body.
@@ -202,11 +215,22 @@ mod tests {
     }
 
     #[test]
-    fn sorted_objects_are_cut_at_their_size() {
-        let chunks: Vec<_> = (0..12).map(|index| (index, 1, 0, 3)).collect();
-        let slots = [slot(1, &chunks)];
-        let plan = plan(&slots, &settings());
-        let sizes: Vec<_> = groups(&plan, &settings()).iter().map(Vec::len).collect();
-        assert!(sizes.len() > 2 && sizes.iter().sum::<usize>() == 12, "{sizes:?}");
+    fn sorted_objects_are_about_of_the_size_that_they_should_have() {
+        let batch = u64::from(BatchEntry::from(&batch(1, 0, 1).header()).bytes);
+        let settings = CheckpointSettings { sorted_bytes: 10 * batch, ..settings() };
+        for (chunks, expected) in [
+            (1, &[1][..]),
+            (10, &[10]),
+            (14, &[14]),
+            (15, &[8, 7]),
+            (24, &[12, 12]),
+            (25, &[9, 9, 7]),
+        ] {
+            let chunks: Vec<_> = (0..chunks).map(|index| (index, 1, 0, 1)).collect();
+            let slots = [slot(1, &chunks)];
+            let plan = plan(&slots, &settings);
+            let sizes: Vec<_> = groups(&plan, &settings).iter().map(Vec::len).collect();
+            assert_eq!(sizes, expected, "of {} chunks", chunks.len());
+        }
     }
 }
