@@ -7,8 +7,10 @@
 
 mod artifact;
 mod debian;
+mod hadoop;
 mod java;
 mod kafka;
+mod maven;
 mod node;
 mod python;
 
@@ -24,6 +26,8 @@ pub(crate) enum Part {
     Debian,
     /// Apache Kafka's jars and message definitions
     Kafka,
+    /// Apache Hadoop's jars, for HDFS
+    Hadoop,
     /// The Python clients, and the S3 server
     Python,
     /// The JavaScript clients
@@ -44,6 +48,9 @@ pub(crate) fn run(what: &[Part]) -> Result<()> {
     }
     if wanted(Part::Kafka) || wanted(Part::Java) {
         kafka::ensure()?;
+    }
+    if wanted(Part::Hadoop) {
+        hadoop::ensure()?;
     }
     if wanted(Part::Python) {
         python::ensure()?;

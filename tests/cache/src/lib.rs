@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 /// The Apache Kafka version that tests and benchmarks run beside Weir.
 pub const KAFKA_VERSION: &str = "4.3.1";
+/// The Apache Hadoop version whose HDFS tests run against.
+pub const HADOOP_VERSION: &str = "3.5.0";
 
 /// Something that `cargo xtask setup` puts into the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +19,8 @@ pub enum Artifact {
     KafkaJars,
     /// The JSON definitions of Kafka's messages, out of the jars: `{jar}/*.json`.
     KafkaSchemas,
+    /// The jars of HDFS: its servers and its tools.
+    Hadoop,
     /// A Python environment with the Python clients.
     Python,
     /// A Python environment with an S3 server.
@@ -29,9 +33,10 @@ pub enum Artifact {
 
 impl Artifact {
     /// Every artifact, each after those that it is made from.
-    pub const ALL: [Artifact; 6] = [
+    pub const ALL: [Artifact; 7] = [
         Artifact::KafkaJars,
         Artifact::KafkaSchemas,
+        Artifact::Hadoop,
         Artifact::Python,
         Artifact::S3,
         Artifact::Node,
@@ -43,6 +48,7 @@ impl Artifact {
         match self {
             Artifact::KafkaJars => "kafka-4.3.1",
             Artifact::KafkaSchemas => "kafka-schemas-4.3.1",
+            Artifact::Hadoop => "hadoop-3.5.0",
             Artifact::Python => "python-clients",
             Artifact::S3 => "s3-server",
             Artifact::Node => "node-clients",
@@ -115,6 +121,14 @@ pub fn kafka_class_path() -> Result<String, Missing> {
     Ok(format!("{}/*", Artifact::KafkaJars.locate()?.display()))
 }
 
+/// What `java -cp` wants for the servers and tools of HDFS, beside a folder with its configuration.
+///
+/// # Errors
+/// When the jars have not been set up on this machine.
+pub fn hadoop_class_path() -> Result<String, Missing> {
+    Ok(format!("{}/*", Artifact::Hadoop.locate()?.display()))
+}
+
 /// The Python interpreter that finds the Python clients.
 ///
 /// # Errors
@@ -147,6 +161,7 @@ mod tests {
     fn names_carry_the_version_that_they_hold() {
         assert!(Artifact::KafkaJars.name().ends_with(KAFKA_VERSION));
         assert!(Artifact::KafkaSchemas.name().ends_with(KAFKA_VERSION));
+        assert!(Artifact::Hadoop.name().ends_with(HADOOP_VERSION));
     }
 
     #[test]
