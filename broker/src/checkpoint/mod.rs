@@ -2,18 +2,21 @@
 //!
 //! One task collects slots that have become durable. When there are enough of them ([`triggers`]) it
 //! decides what stays where it is and what is gathered into sorted objects ([`plan`]), writes those
-//! and a checkpoint object, publishes it with one compare-and-swap, and only then tells the shards,
-//! lets the tail shrink and trims the log. Sorted objects that fail are begun again under new names:
+//! and a checkpoint object, tells the shards and lets the tail shrink. It publishes the checkpoint with one
+//! compare-and-swap, and only then trims the log. While the metadata are away it goes on writing: the next that
+//! is published stands on all that were not. Sorted objects that fail are begun again under new names:
 //! nothing refers to them yet. A checkpoint that was put together stays the same until it is known to
-//! be published: an attempt whose answer was lost may have published it.
+//! be written: an attempt whose answer was lost may have written it.
 //!
 //! Invariants:
 //! - A partition is listed whole before a delta of it is, and claims are adopted without gaps.
-//! - The tail drops a record only after a published checkpoint names where it is.
-//! - The log is trimmed only below a published checkpoint, and what is referred to stays.
+//! - The tail drops a record only after a written checkpoint names where it is.
+//! - The log is trimmed only below a published checkpoint, and what is referred to stays, be it by the last
+//!   published checkpoint or by one that was written since.
 
 mod claims;
 mod content;
+mod patience;
 mod plan;
 mod task;
 mod triggers;
@@ -80,7 +83,7 @@ impl CheckpointHandle {
         self.send(Message::Closed(partitions));
     }
 
-    /// What the last published checkpoint and the unanswered one name, and the chain itself.
+    /// What the last published checkpoint and those written since name, and they themselves.
     ///
     /// # Errors
     /// When the checkpointer has ended.

@@ -31,7 +31,9 @@ use weir_segment_store::{
 use super::{
     CheckpointInbox, CheckpointSettings, Message,
     claims::{Claims, Unlisted},
-    content, plan,
+    content,
+    patience::Patience,
+    plan,
     triggers::Waiting,
 };
 use crate::{
@@ -73,18 +75,32 @@ pub(crate) struct Checkpointer {
     cached: VecDeque<(u64, Vec<DurableChunk>)>,
     /// Bytes of those and of the slots that wait.
     tail_bytes: u64,
-    /// The number of the last published checkpoint, 0 before the first, and of its full one.
-    number: u64,
-    full: u64,
+    /// The chain that was written last.
+    chain: Numbers,
     next_object: u64,
-    /// Partitions that the current chain lists.
+    /// Partitions that the chain lists.
     listed: BTreeSet<TopicPartition>,
     gone: BTreeSet<TopicPartition>,
-    /// What the current chain names.
+    /// What the chain names.
     named: BTreeSet<ObjectName>,
+    /// The chain that was published last.
+    published: Numbers,
+    /// What it names and `named` has no more, since a full checkpoint was written.
+    outlived: BTreeSet<ObjectName>,
+    /// The last checkpoint, if it is written and not known to be published.
+    unpublished: Option<CheckpointPointer>,
+    /// Up to where the log is to be trimmed, if it has not been.
+    trim_below: Option<Slot>,
     requests: Vec<oneshot::Sender<bool>>,
-    retry_at: Option<Instant>,
-    failures: u32,
+    writing: Patience,
+    publishing: Patience,
+}
+
+/// The number of a chain's last checkpoint, 0 before the first, and of its full one.
+#[derive(Clone, Copy, Default)]
+struct Numbers {
+    last: u64,
+    full: u64,
 }
 
 /// What the slots brought, by partition.
@@ -92,7 +108,7 @@ type Deltas = BTreeMap<TopicPartition, (LeaderEpoch, Listing)>;
 /// A checkpoint, what it was made from, and the partitions of which it says that they are gone.
 type Prepared = (Checkpoint, Deltas, BTreeSet<TopicPartition>);
 
-/// A checkpoint that is to be published. Whether it has been is not known while attempts fail.
+/// A checkpoint that is to be written. Whether it has been is not known while attempts fail.
 struct Pending {
     checkpoint: Checkpoint,
     deltas: Deltas,
@@ -154,9 +170,6 @@ impl Failed {
     }
 }
 
-const FIRST_RETRY: Duration = Duration::from_millis(250);
-const LONGEST_RETRY: Duration = Duration::from_secs(10);
-
 impl Checkpointer {
     pub(crate) fn new(deps: CheckpointerDeps) -> Self {
         Self {
@@ -168,15 +181,18 @@ impl Checkpointer {
             durable_below: Slot::OPEN.next(),
             cached: VecDeque::new(),
             tail_bytes: 0,
-            number: 0,
-            full: 0,
+            chain: Numbers::default(),
             next_object: 1,
             listed: BTreeSet::new(),
             gone: BTreeSet::new(),
             named: BTreeSet::new(),
+            published: Numbers::default(),
+            outlived: BTreeSet::new(),
+            unpublished: None,
+            trim_below: None,
             requests: Vec::new(),
-            retry_at: None,
-            failures: 0,
+            writing: Patience::default(),
+            publishing: Patience::default(),
         }
     }
 
@@ -204,7 +220,7 @@ impl Checkpointer {
     async fn work(mut self, inbox: CheckpointInbox, stop: Stop) -> Result<(), Failed> {
         let mut inbox: mpsc::UnboundedReceiver<Message> = inbox.0;
         loop {
-            let due = self.retry_at.or(self.waiting.due_at(&self.deps.settings));
+            let due = self.due_at();
             tokio::select! {
                 biased;
                 () = stop.requested() => return Ok(()),
@@ -217,9 +233,7 @@ impl Checkpointer {
             while let Ok(message) = inbox.try_recv() {
                 self.handle(message);
             }
-            if self.is_due() {
-                self.attempt().await?;
-            }
+            self.attempt().await?;
             self.evict();
         }
     }
@@ -252,6 +266,7 @@ impl Checkpointer {
             Message::Covering(end, done) => {
                 // And what was adopted or given up: a partition that comes back is neither then.
                 let waits = self.pending.is_some()
+                    || self.unpublished.is_some()
                     || self.slots.iter().any(|it| it.slot < end)
                     || !self.gone.is_empty()
                     || !self.claims.unlisted().is_empty();
@@ -264,56 +279,95 @@ impl Checkpointer {
         }
     }
 
-    /// What the last published checkpoint and the unanswered one name, and they themselves.
+    /// What the last published checkpoint and those after it name, and they themselves.
     fn references(&self) -> BTreeSet<ObjectName> {
         let (session, mut names) = (self.deps.session, self.named.clone());
-        let mut chain = self.full..=self.number;
+        names.extend(&self.outlived);
+        let mut last = self.chain.last;
         if let Some(Pending { checkpoint, .. }) = &self.pending {
             names.extend(checkpoint.names());
-            chain = self.full..=checkpoint.number;
+            last = checkpoint.number;
         }
-        names.extend(chain.map(|number| ObjectName::Checkpoint { session, number }));
+        let full = if self.published.full > 0 { self.published.full } else { self.chain.full };
+        names.extend((full..=last).map(|number| ObjectName::Checkpoint { session, number }));
         names
     }
 
-    fn is_due(&self) -> bool {
-        let now = Instant::now();
-        match self.retry_at {
-            Some(retry_at) => retry_at <= now,
+    /// When there will be something to do though nobody asks for it.
+    fn due_at(&self) -> Option<Instant> {
+        let write = self.writing.until().or(self.waiting.due_at(&self.deps.settings));
+        let publish = self.has_to_publish().then(|| self.publishing.until()).flatten();
+        write.into_iter().chain(publish).min()
+    }
+
+    fn has_to_write(&self, now: Instant) -> bool {
+        match self.writing.until() {
+            Some(until) => until <= now,
             None => !self.requests.is_empty() || self.waiting.is_due(&self.deps.settings, now),
         }
     }
 
+    fn has_to_publish(&self) -> bool {
+        self.unpublished.is_some() || self.trim_below.is_some()
+    }
+
+    /// Writes and publishes what is due. While the metadata are away checkpoints are written all the same: the
+    /// tail can go on.
     async fn attempt(&mut self) -> Result<(), Failed> {
-        let result = self.checkpoint().await;
-        for done in self.requests.drain(..) {
-            let _ = done.send(result.is_ok());
+        let (now, mut result) = (Instant::now(), Ok(()));
+        let writes = self.has_to_write(now);
+        let asked = writes && !self.requests.is_empty();
+        if writes {
+            result = self.write().await;
+            self.note("written", &result, |it| &mut it.writing);
+        }
+        let publishes =
+            result.is_ok() && self.has_to_publish() && (asked || self.publishing.is_over(now));
+        if publishes {
+            result = self.publish().await;
+            self.note("published", &result, |it| &mut it.publishing);
+        }
+        if asked {
+            for done in self.requests.drain(..) {
+                let _ = done.send(result.is_ok());
+            }
         }
         match result {
-            Ok(()) => {
-                if self.failures > 0 {
-                    tracing::info!(failures = self.failures, "checkpoints are made again");
-                }
-                self.failures = 0;
-                self.retry_at = None;
-                self.tell_trouble(None);
+            Err(error) if error.is_over() || error.is_final() => Err(error),
+            Err(error) if error.is_no_space() => {
+                self.tell_trouble(Some(error.to_string()));
                 Ok(())
             }
-            Err(error) if error.is_over() || error.is_final() => Err(error),
-            Err(error) => {
-                if self.failures == 0 {
-                    tracing::warn!(%error, "no checkpoint for now; trying again");
+            Err(_) => Ok(()),
+            Ok(()) => {
+                if (writes || publishes) && !self.has_to_publish() {
+                    self.tell_trouble(None);
                 }
-                if error.is_no_space() {
-                    self.tell_trouble(Some(error.to_string()));
-                }
-                let pause = FIRST_RETRY.saturating_mul(1 << self.failures.min(8));
-                let jitter = self.deps.runtime.random_u64() % 100;
-                self.failures = self.failures.saturating_add(1);
-                self.deps.metrics.checkpoint_failures.inc();
-                self.retry_at =
-                    Some(Instant::now() + pause.min(LONGEST_RETRY) + Duration::from_millis(jitter));
                 Ok(())
+            }
+        }
+    }
+
+    /// Takes note of what became of an attempt.
+    fn note(
+        &mut self,
+        what: &'static str,
+        result: &Result<(), Failed>,
+        patience: impl Fn(&mut Self) -> &mut Patience,
+    ) {
+        let jitter = Duration::from_millis(self.deps.runtime.random_u64() % 100);
+        match result {
+            Ok(()) => {
+                let failures = patience(self).end();
+                if failures > 0 {
+                    tracing::info!(failures, "checkpoints are {what} again");
+                }
+            }
+            Err(error) => {
+                if patience(self).failed(jitter) == 1 {
+                    tracing::warn!(%error, "no checkpoint is {what} for now; trying again");
+                }
+                self.deps.metrics.checkpoint_failures.inc();
             }
         }
     }
@@ -324,10 +378,10 @@ impl Checkpointer {
         }
     }
 
-    /// Makes one checkpoint of all that is durable and publishes it, after one that an earlier attempt
-    /// has left unpublished, for all it knows.
-    async fn checkpoint(&mut self) -> Result<(), Failed> {
-        self.publish_pending().await?;
+    /// Writes one checkpoint of all that is durable, after one that an earlier attempt has left unwritten, for
+    /// all it knows.
+    async fn write(&mut self) -> Result<(), Failed> {
+        self.write_pending().await?;
         let slots = std::mem::take(&mut self.slots);
         let waiting = std::mem::take(&mut self.waiting);
         let adopted = self.claims.unlisted().clone();
@@ -344,17 +398,17 @@ impl Checkpointer {
                 return Err(error);
             }
         }
-        self.publish_pending().await?;
-        self.trim().await
+        self.write_pending().await
     }
 
     /// Writes what `slots` need to be written and puts a checkpoint together; `None` if there is
     /// nothing new to say.
     async fn prepare(&mut self, slots: &[DurableSlot]) -> Result<Option<Prepared>, Failed> {
         let adopted_through = self.claims.settled_through();
-        let whole = self.number == 0 || self.number - self.full >= MAX_DELTAS;
+        let Numbers { last, full } = self.chain;
+        let whole = last == 0 || last - full >= MAX_DELTAS;
         let nothing_new = slots.is_empty() && self.claims.unlisted().is_empty();
-        if nothing_new && self.gone.is_empty() && self.number > 0 {
+        if nothing_new && self.gone.is_empty() && last > 0 {
             return Ok(None);
         }
         let plan = plan::plan(slots, &self.deps.settings);
@@ -367,11 +421,11 @@ impl Checkpointer {
             |partition| self.listed.contains(partition),
             self.gone.iter().copied().filter(|_| !whole),
         );
-        let number = self.number + 1;
+        let number = last + 1;
         let checkpoint = Checkpoint {
             session: self.deps.session,
             number,
-            full: if whole { number } else { self.full },
+            full: if whole { number } else { full },
             covers_below: self.durable_below,
             adopted_through,
             partitions: lines.into_iter().collect(),
@@ -379,64 +433,10 @@ impl Checkpointer {
         Ok(Some((checkpoint, deltas, self.gone.clone())))
     }
 
-    /// Publishes the checkpoint that has been put together, if there is one. It stays the same until
-    /// it is published: an attempt that failed may have published it after all.
-    async fn publish_pending(&mut self) -> Result<(), Failed> {
-        if let Some(pending) = &self.pending {
-            self.publish(&pending.checkpoint).await?;
-        }
-        if let Some(pending) = self.pending.take() {
-            self.published(pending).await;
-        }
-        Ok(())
-    }
-
-    /// Writes what is gathered; returns its chunks in the order of the plan.
-    async fn write_sorted(
-        &mut self,
-        plan: &plan::Plan<'_>,
-    ) -> Result<Vec<(ObjectName, Chunk)>, Failed> {
-        let mut chunks = Vec::new();
-        for group in plan::groups(plan, &self.deps.settings) {
-            let number = ObjectName::sorted_number(self.number + 1, self.next_object);
-            self.next_object += 1;
-            let mut builder = Builder::new(&Header {
-                cluster: self.deps.cluster,
-                session: self.deps.session,
-                number,
-                put_id: self.deps.runtime.random_u64(),
-                kind: Kind::Sorted,
-            });
-            group.into_iter().for_each(|pieces| plan::add(&mut builder, pieces));
-            let body = builder.finish();
-            let name = ObjectName::Sorted { session: self.deps.session, number };
-            self.deps.store.create(name, &body.parts).await?;
-            self.deps.metrics.sorted_bytes.inc_by(body.len);
-            chunks.extend(body.chunks.into_iter().map(|chunk| (name, chunk)));
-        }
-        Ok(chunks)
-    }
-
-    /// The listings as of the last checkpoint of the partitions to list whole. A partition that is
-    /// not there has been given up; a shard that is not there must not be taken for that.
-    async fn wholes(&self, all: bool) -> Result<BTreeMap<TopicPartition, Listing>, Gone> {
-        let wanted: Vec<TopicPartition> = if all {
-            self.listed.iter().chain(self.claims.unlisted().keys()).copied().collect()
-        } else {
-            self.claims.unlisted().keys().copied().collect()
-        };
-        let mut by_shard = vec![Vec::new(); self.deps.shards.len()];
-        for partition in wanted {
-            by_shard[ShardHandle::of(&self.deps.shards, partition).0].push(partition);
-        }
-        let mut wholes = BTreeMap::new();
-        for (shard, partitions) in self.deps.shards.iter().zip(by_shard) {
-            wholes.extend(shard.listings(partitions).await?);
-        }
-        Ok(wholes)
-    }
-
-    async fn publish(&self, checkpoint: &Checkpoint) -> Result<(), Failed> {
+    /// Writes the checkpoint that has been put together, if there is one. It stays the same until it is
+    /// written: an attempt that failed may have written it after all.
+    async fn write_pending(&mut self) -> Result<(), Failed> {
+        let Some(Pending { checkpoint, .. }) = &self.pending else { return Ok(()) };
         let (session, number) = (self.deps.session, checkpoint.number);
         let name = ObjectName::Checkpoint { session, number };
         let bytes = checkpoint::encode(checkpoint);
@@ -455,20 +455,65 @@ impl Checkpointer {
             Err(StoreError::Exists(_)) if self.deps.store.get(name).await? == bytes => {}
             other => other?,
         }
-        Ok(self.deps.metadata.publish_checkpoint(session, &pointer).await?)
+        if let Some(pending) = self.pending.take() {
+            self.written(pending, pointer);
+        }
+        Ok(())
     }
 
-    /// A checkpoint is published: remember it, tell the shards, drop the chain before a full one.
-    async fn published(&mut self, pending: Pending) {
+    /// Writes what is gathered; returns its chunks in the order of the plan.
+    async fn write_sorted(
+        &mut self,
+        plan: &plan::Plan<'_>,
+    ) -> Result<Vec<(ObjectName, Chunk)>, Failed> {
+        let mut chunks = Vec::new();
+        for group in plan::groups(plan, &self.deps.settings) {
+            let number = ObjectName::sorted_number(self.chain.last + 1, self.next_object);
+            self.next_object += 1;
+            let mut builder = Builder::new(&Header {
+                cluster: self.deps.cluster,
+                session: self.deps.session,
+                number,
+                put_id: self.deps.runtime.random_u64(),
+                kind: Kind::Sorted,
+            });
+            group.into_iter().for_each(|pieces| plan::add(&mut builder, pieces));
+            let body = builder.finish();
+            let name = ObjectName::Sorted { session: self.deps.session, number };
+            self.deps.store.create(name, &body.parts).await?;
+            self.deps.metrics.sorted_bytes.inc_by(body.len);
+            chunks.extend(body.chunks.into_iter().map(|chunk| (name, chunk)));
+        }
+        Ok(chunks)
+    }
+
+    /// The listings as of the last written checkpoint of the partitions to list whole. A partition that is
+    /// not there has been given up; a shard that is not there must not be taken for that.
+    async fn wholes(&self, all: bool) -> Result<BTreeMap<TopicPartition, Listing>, Gone> {
+        let wanted: Vec<TopicPartition> = if all {
+            self.listed.iter().chain(self.claims.unlisted().keys()).copied().collect()
+        } else {
+            self.claims.unlisted().keys().copied().collect()
+        };
+        let mut by_shard = vec![Vec::new(); self.deps.shards.len()];
+        for partition in wanted {
+            by_shard[ShardHandle::of(&self.deps.shards, partition).0].push(partition);
+        }
+        let mut wholes = BTreeMap::new();
+        for (shard, partitions) in self.deps.shards.iter().zip(by_shard) {
+            wholes.extend(shard.listings(partitions).await?);
+        }
+        Ok(wholes)
+    }
+
+    /// A checkpoint is written: remember it, and tell the shards.
+    fn written(&mut self, pending: Pending, pointer: CheckpointPointer) {
         let Pending { checkpoint, deltas, slots, gone, adopted, closed_since } = pending;
         self.cached.extend(slots.iter().map(|slot| (slot.bytes, durable_chunks(slot))));
-        let (old_full, is_full) = (self.full, checkpoint.number == checkpoint.full);
-        let old_number = self.number;
-        self.number = checkpoint.number;
-        self.full = checkpoint.full;
-        if is_full {
+        self.chain = Numbers { last: checkpoint.number, full: checkpoint.full };
+        if checkpoint.number == checkpoint.full {
             self.listed.clear();
-            self.named.clear();
+            self.outlived.append(&mut self.named);
         }
         self.gone.retain(|partition| !gone.contains(partition));
         for (partition, line) in &checkpoint.partitions {
@@ -491,16 +536,33 @@ impl Checkpointer {
         for (shard, lines) in self.deps.shards.iter().zip(by_shard) {
             shard.checkpointed(lines);
         }
+        self.unpublished = Some(pointer);
         self.deps.metrics.checkpoints.inc();
-        tracing::debug!(number = self.number, is_full, "published a checkpoint");
-        if self.deps.sole && is_full && old_full > 0 {
-            self.drop_chain(old_full..=old_number).await;
+    }
+
+    /// Publishes the last checkpoint that is written, drops the chain before a full one, and trims the log.
+    async fn publish(&mut self) -> Result<(), Failed> {
+        if let Some(pointer) = &self.unpublished {
+            self.deps.metadata.publish_checkpoint(self.deps.session, pointer).await?;
+            self.trim_below = Some(pointer.covers_below);
+            self.unpublished = None;
+            self.outlived.clear();
+            let before = std::mem::replace(&mut self.published, self.chain);
+            tracing::debug!(number = self.chain.last, "published a checkpoint");
+            if self.deps.sole && before.full > 0 && before.full < self.chain.full {
+                self.drop_chain(before.full..self.chain.full).await;
+            }
         }
+        if let Some(below) = self.trim_below {
+            self.trim(below).await?;
+            self.trim_below = None;
+        }
+        Ok(())
     }
 
     /// Deletes checkpoints that the newest full one stands in for. What fails stays until the next
     /// sweep.
-    async fn drop_chain(&self, numbers: std::ops::RangeInclusive<u64>) {
+    async fn drop_chain(&self, numbers: std::ops::Range<u64>) {
         for number in numbers {
             let name = ObjectName::Checkpoint { session: self.deps.session, number };
             if let Err(error) = self.deps.store.delete(name).await {
@@ -509,8 +571,8 @@ impl Checkpointer {
         }
     }
 
-    async fn trim(&mut self) -> Result<(), Failed> {
-        let (session, below) = (self.deps.session, self.durable_below);
+    async fn trim(&self, below: Slot) -> Result<(), Failed> {
+        let session = self.deps.session;
         self.deps.metadata.trim(session, below).await?;
         if self.deps.sole {
             self.deps.journal.trim(session, below, &|name| self.named.contains(name)).await?;
@@ -518,7 +580,7 @@ impl Checkpointer {
         Ok(())
     }
 
-    /// Lets the tail drop what is checkpointed, oldest first, down to its size.
+    /// Lets the tail drop what is in written checkpoints, oldest first, down to its size.
     fn evict(&mut self) {
         while self.tail_bytes > self.deps.settings.tail_bytes {
             let Some((bytes, chunks)) = self.cached.pop_front() else { return };

@@ -13,7 +13,7 @@ impl Covered {
         Self(listing)
     }
 
-    /// A checkpoint has been published that covers everything up to `delta.next`.
+    /// A checkpoint has been written that covers everything up to `delta.next`.
     pub(crate) fn checkpointed(&mut self, epoch: LeaderEpoch, delta: Listing) {
         if epoch == self.0.epoch {
             let log_start = self.0.log_start;

@@ -156,7 +156,7 @@ impl Partition {
         self.pending.fail(error)
     }
 
-    /// A checkpoint has been published that covers everything up to `delta.next`.
+    /// A checkpoint has been written that covers everything up to `delta.next`.
     pub(crate) fn checkpointed(&mut self, delta: Listing) {
         let log_start = self.listing.log_start;
         self.listing.extend(delta);

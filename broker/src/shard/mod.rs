@@ -256,7 +256,7 @@ impl ShardHandle {
         self.send(Message::Trouble(trouble));
     }
 
-    /// A checkpoint with these lines has been published.
+    /// A checkpoint with these lines has been written.
     pub(crate) fn checkpointed(&self, lines: Vec<(TopicPartition, LeaderEpoch, Listing)>) {
         self.send(Message::Checkpointed(lines));
     }

@@ -12,7 +12,10 @@ use std::{
     time::Duration,
 };
 
-use weir_meta::store::{Fault, Faulty, Memory};
+use weir_meta::{
+    Metadata,
+    store::{Fault, Faulty, Memory},
+};
 use weir_runtime::{Random, Seeded};
 use weir_segment_store::testing::{Fate, FaultyObjects, Request};
 
@@ -114,6 +117,70 @@ async fn without_its_lease_a_broker_proves_that_it_is_not_ended_or_tells_no_ends
     assert!(one.try_offsets(0).await.is_err(), "its end was overtaken");
     again.end().await;
     one.die().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_metadata_are_away_more_is_written_than_memory_holds() {
+    const RECORDS: usize = 600;
+    let store = Arc::new(Memory::new());
+    let world = World::over(healthy(), store.clone()).await;
+    let cut = Arc::new(AtomicBool::new(false));
+    let one = world.node_with(1, Arc::new(metadata_behind(&cut, store))).await;
+    let filler = ".".repeat(10_000);
+    let values: Vec<String> = (0..RECORDS).map(|number| format!("{number}{filler}")).collect();
+    one.append(0, world.batch(&values[0], None)).await;
+    cut.store(true, Ordering::Relaxed);
+    for value in &values[1..] {
+        let append = one.try_append(0, world.batch(value, None));
+        let appended = tokio::time::timeout(Duration::from_secs(60), append).await;
+        appended.expect("the broker's buffers have room again").unwrap();
+    }
+    assert_eq!(one.read(0).await, values);
+    assert!(!one.checkpoint().await, "nothing can be published");
+    // Whoever takes over finds it in the log.
+    one.die().await;
+    let two = world.node(1).await;
+    assert_eq!(two.read(0).await, values);
+    assert!(two.checkpoint().await);
+    two.die().await;
+
+    cut.store(false, Ordering::Relaxed);
+    let three = world.node(1).await;
+    assert_eq!(three.read(0).await, values);
+    three.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_checkpointed_without_the_metadata_is_published_when_they_are_back() {
+    let store = Arc::new(Memory::new());
+    let world = World::over(healthy(), store.clone()).await;
+    let cut = Arc::new(AtomicBool::new(false));
+    let one = world.node_with(1, Arc::new(metadata_behind(&cut, store))).await;
+    let mut values = Vec::new();
+    let mut append = async |value: &str| {
+        one.append(0, world.batch(value, None)).await;
+        values.push(value.to_owned());
+    };
+    append("a").await;
+    assert!(one.checkpoint().await);
+    cut.store(true, Ordering::Relaxed);
+    // As many as no longer fit into one chain.
+    for number in 0..40 {
+        append(&format!("{number}")).await;
+        assert!(!one.checkpoint().await);
+    }
+    cut.store(false, Ordering::Relaxed);
+    append("b").await;
+    assert!(one.checkpoint().await);
+    let session = one.role.present().unwrap().session();
+    let metadata = Metadata::new(Arc::clone(&world.store));
+    let wal = metadata.wal(session).await.unwrap().unwrap().value;
+    let pointer = wal.checkpoint.unwrap();
+    assert_eq!((pointer.number, wal.trim), (42, pointer.covers_below), "the last, and trimmed");
+    one.die().await;
+    let two = world.node(1).await;
+    assert_eq!(two.read(0).await, values);
+    two.end().await;
 }
 
 /// Does what chance says with three nodes.

@@ -43,7 +43,7 @@ pub(crate) fn id(partition: u32) -> TopicPartition {
 /// What outlives brokers.
 pub(crate) struct World {
     objects: FaultyObjects,
-    store: Arc<dyn MetaStore>,
+    pub(crate) store: Arc<dyn MetaStore>,
     pub(crate) runtime: Runtime,
     nodes: Vec<NodeId>,
 }

@@ -8,7 +8,10 @@ use std::{
     hash::{BuildHasher, RandomState},
     mem,
     pin::pin,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -31,6 +34,8 @@ pub(super) struct Members {
     members: Vec<Member>,
     options: ConnectOptions,
     turn: watch::Sender<Turn>,
+    /// Nobody has answered since it was last said that one is left.
+    told: AtomicBool,
 }
 
 /// Counts how often another member was gone on to.
@@ -86,7 +91,12 @@ impl Members {
     pub(super) fn new(endpoints: &[String], options: ConnectOptions) -> Self {
         let first = RandomState::new().hash_one(endpoints) % endpoints.len().max(1) as u64;
         let turn = watch::Sender::new(Turn(usize::try_from(first).unwrap_or(0)));
-        Self { members: endpoints.iter().map(|it| Member::new(it)).collect(), options, turn }
+        Self {
+            members: endpoints.iter().map(|it| Member::new(it)).collect(),
+            options,
+            turn,
+            told: AtomicBool::new(false),
+        }
     }
 
     /// Whose turn it is.
@@ -112,7 +122,12 @@ impl Members {
         let left = |now: &mut Turn| *now == turn && mem::replace(now, next) == turn;
         if self.turn.send_if_modified(left) {
             let (member, next) = (&self.member(turn).endpoint, &self.member(next).endpoint);
-            tracing::info!(member, next, "a member of etcd fails; going on to the next");
+            // Once, and not again and again while none of them answers.
+            if self.told.swap(true, Ordering::Relaxed) {
+                tracing::debug!(member, next, "this member of etcd fails too");
+            } else {
+                tracing::info!(member, next, "a member of etcd fails; going on to the next");
+            }
         }
     }
 
@@ -152,6 +167,7 @@ impl Members {
         };
         if !answer.as_ref().is_err_and(Failed::may_be_repeated) {
             self.member(turn).has_answered();
+            self.told.store(false, Ordering::Relaxed);
         }
         answer
     }
