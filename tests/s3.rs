@@ -9,15 +9,15 @@ use std::{
 
 use weir_runtime::{Runtime, Seeded, SystemClock};
 use weir_segment_store::{
-    Location, Store,
+    Location, Opened, Store,
     journal::{ObjectJournal, ObjectJournalSettings, conformance},
     probe_condition,
     testing::CLUSTER,
 };
 use weir_test_support::S3;
 
-fn location(url: &str, options: &BTreeMap<String, String>) -> Location {
-    Location::parse(url, options).unwrap()
+fn open(url: &str, options: &BTreeMap<String, String>) -> Opened {
+    Location::parse(url, options).unwrap().open(&Runtime::system(), 1).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -26,7 +26,7 @@ async fn the_journal_conforms() {
     let count = AtomicUsize::new(0);
     conformance::all(|| async {
         let place = s3.url(&format!("journal-{}", count.fetch_add(1, Ordering::Relaxed)));
-        let store = Store::new(location(&place, &s3.options()).open().unwrap(), None);
+        let store = Store::new(open(&place, &s3.options()).objects, None);
         let runtime = Runtime::new(SystemClock, Seeded::new(1));
         ObjectJournal::new(store, CLUSTER, runtime, ObjectJournalSettings::default())
     })
@@ -38,10 +38,10 @@ async fn conditions_are_kept_and_it_is_noticed_where_they_get_lost() {
     let s3 = S3::start().unwrap();
     let url = s3.url("probe");
     let runtime = Runtime::new(SystemClock, Seeded::new(1));
-    let store = location(&url, &s3.options()).open().unwrap();
+    let store = open(&url, &s3.options()).objects;
     probe_condition(&*store, &runtime, Duration::ZERO).await.unwrap();
     let relay = s3.without_conditions().unwrap();
-    let store = location(&url, &s3.options_by(&relay)).open().unwrap();
+    let store = open(&url, &s3.options_by(&relay)).objects;
     let error = probe_condition(&*store, &runtime, Duration::ZERO).await.unwrap_err();
     let said = error.to_string();
     assert!(said.contains("does not keep the condition"), "{said}");

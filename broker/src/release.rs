@@ -44,6 +44,10 @@ impl Broker {
         let Some(end_slot) = self.wal().flush().await else { return };
         let flushed = frozen.elapsed();
         self.released_below(end_slot).await;
+        // The next owner reads what is not checkpointed. If it can't yet, it waits.
+        if let Err(error) = self.journal().settle(self.session(), end_slot).await {
+            tracing::warn!(%error, "others can't read yet what was written");
+        }
         let mut updates = Vec::with_capacity(ids.len());
         for id in ids {
             let (_, shard) = ShardHandle::of(self.shards(), *id);

@@ -9,6 +9,8 @@
 //! fence and by the metadata store, which callers bring together.
 
 pub mod checkpoint;
+#[cfg(feature = "cloud")]
+mod hdfs;
 pub mod journal;
 #[cfg(feature = "cloud")]
 mod location;
@@ -25,7 +27,7 @@ pub mod testing;
 mod wire;
 
 #[cfg(feature = "cloud")]
-pub use location::{Location, LocationError};
+pub use location::{Location, LocationError, Opened};
 pub use name::{NameError, ObjectName};
 pub use part::Part;
 pub use probe::{ProbeError, probe_condition};

@@ -16,6 +16,12 @@ use object_store::{
 use url::Url;
 
 use asia::Asia;
+use weir_runtime::Runtime;
+
+use crate::{
+    hdfs::{Hdfs, HdfsOptionError},
+    journal::append::AppendStore,
+};
 
 /// How many requests are with a store at the same time, if the options do not say.
 const REQUESTS_MAX: usize = 256;
@@ -42,6 +48,16 @@ enum Kind {
     Known(ObjectStoreScheme),
     /// One that it does not.
     Asia(Asia),
+    /// A folder of an HDFS.
+    Hdfs,
+}
+
+/// A store that is open.
+pub struct Opened {
+    /// Its objects.
+    pub objects: Arc<dyn ObjectStore>,
+    /// Its files, where write-ahead logs are appended to instead of made of objects.
+    pub files: Option<Arc<dyn AppendStore>>,
 }
 
 /// Why a location can't be used.
@@ -50,7 +66,7 @@ pub enum LocationError {
     /// It is no URL of a store.
     #[error(
         "store.url is {url:?}; write s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX, \
-         oss://BUCKET/PREFIX, cos://BUCKET/PREFIX or file:///DIRECTORY"
+         oss://BUCKET/PREFIX, cos://BUCKET/PREFIX, hdfs://HOST:PORT/FOLDER or file:///DIRECTORY"
     )]
     Malformed {
         /// What was written.
@@ -89,7 +105,14 @@ impl Location {
             let (url, reason) = (url.to_owned(), reason.to_owned());
             return Err(LocationError::Refused { url, reason });
         }
+        if parsed.scheme() == "webhdfs" || parsed.scheme() == "swebhdfs" {
+            let reason = "WebHDFS has no hsync and no recovery of leases, so that no write-ahead log is safe \
+                          there; use hdfs:// and the NameNode's RPC address";
+            let (url, reason) = (url.to_owned(), reason.to_owned());
+            return Err(LocationError::Refused { url, reason });
+        }
         let (kind, prefix) = match Asia::of(parsed.scheme()) {
+            None if parsed.scheme() == "hdfs" => (Kind::Hdfs, Path::default()),
             Some(asia) => {
                 let path = Path::from_url_path(parsed.path()).map_err(|_| malformed())?;
                 (Kind::Asia(asia), path)
@@ -108,6 +131,8 @@ impl Location {
                 | ObjectStoreScheme::MicrosoftAzure,
             )
             | Kind::Asia(_) => parsed.has_host(),
+            // The root of an HDFS belongs to everybody.
+            Kind::Hdfs => parsed.has_host() && !parsed.path().trim_matches('/').is_empty(),
             Kind::Known(_) => false,
         };
         if !has_place {
@@ -136,11 +161,29 @@ impl Location {
         !self.options.get("endpoint").is_some_and(plain)
     }
 
-    /// The store. Nothing is asked of it yet.
+    /// The store. Nothing is asked of it yet. Files of write-ahead logs will have about `log_file_bytes`.
     ///
     /// # Errors
     /// [`LocationError`].
-    pub fn open(&self) -> Result<Arc<dyn ObjectStore>, LocationError> {
+    pub fn open(&self, runtime: &Runtime, log_file_bytes: u64) -> Result<Opened, LocationError> {
+        if let Kind::Hdfs = self.kind {
+            let hdfs = self.hdfs(runtime, log_file_bytes)?;
+            let objects = LimitStore::new(hdfs.clone(), self.requests_max);
+            return Ok(Opened { objects: Arc::new(objects), files: Some(Arc::new(hdfs)) });
+        }
+        Ok(Opened { objects: self.open_objects()?, files: None })
+    }
+
+    fn hdfs(&self, runtime: &Runtime, log_file_bytes: u64) -> Result<Hdfs, LocationError> {
+        let (authority, path) = (self.url.authority(), self.url.path());
+        let opened = Hdfs::open(authority, path, &self.options, log_file_bytes, runtime.clone());
+        opened.map_err(|error| match error {
+            HdfsOptionError::Unknown(option) => self.unknown(&option),
+            refused @ HdfsOptionError::Refused(_) => self.refused(&refused),
+        })
+    }
+
+    fn open_objects(&self) -> Result<Arc<dyn ObjectStore>, LocationError> {
         let (url, retry) = (self.url.as_str(), no_retries());
         let store: Arc<dyn ObjectStore> = match self.kind {
             Kind::Asia(asia) => self.asian(asia)?,
@@ -160,7 +203,7 @@ impl Location {
                 let builder = self.configured(builder, MicrosoftAzureBuilder::with_config)?;
                 Arc::new(builder.build().map_err(|error| self.refused(&error))?)
             }
-            _ => return self.directory(),
+            Kind::Known(_) | Kind::Hdfs => return self.directory(),
         };
         let store = LimitStore::new(store, self.requests_max);
         Ok(match self.prefix.as_ref() {
@@ -234,7 +277,10 @@ mod tests {
 
     fn error(url: &str, of: &[(&str, &str)]) -> String {
         let location = Location::parse(url, &options(of));
-        location.and_then(|location| location.open().map(drop)).unwrap_err().to_string()
+        location
+            .and_then(|location| location.open(&Runtime::system(), 1).map(drop))
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]
@@ -261,16 +307,28 @@ mod tests {
     fn stores_that_another_library_reaches_are_opened_too() {
         let own = [("endpoint", "https://oss-cn-hangzhou.aliyuncs.com"), ("access_key_id", "id")];
         for url in ["oss://bucket", "oss://bucket/a/prefix"] {
-            Location::parse(url, &options(&own)).unwrap().open().unwrap();
+            Location::parse(url, &options(&own)).unwrap().open(&Runtime::system(), 1).unwrap();
         }
         let own = [("endpoint", "https://cos.ap-beijing.myqcloud.com"), ("secret_id", "id")];
-        Location::parse("cos://bucket/prefix", &options(&own)).unwrap().open().unwrap();
+        Location::parse("cos://bucket/prefix", &options(&own))
+            .unwrap()
+            .open(&Runtime::system(), 1)
+            .unwrap();
         let said = error("oss://b", &[("secret_id", "x")]);
         assert!(said.contains("\"secret_id\"") && said.contains("oss://"), "{said}");
         let said = error("oss://b", &[]);
         assert!(said.contains("endpoint"), "{said}");
         let said = error("oss://", &[]);
         assert!(said.contains("oss://BUCKET"), "{said}");
+        let own = options(&[("user", "weir"), ("dfs.client.use.datanode.hostname", "true")]);
+        let hdfs = Location::parse("hdfs://namenode:8020/weir", &own).unwrap();
+        assert!(hdfs.open(&Runtime::system(), 1).unwrap().files.is_some());
+        let said = error("hdfs://namenode:8020/", &[]);
+        assert!(said.contains("hdfs://HOST:PORT/FOLDER"), "{said}");
+        let said = error("hdfs://namenode:8020/weir", &[("usr", "x")]);
+        assert!(said.contains("\"usr\"") && said.contains("hdfs://"), "{said}");
+        let said = error("webhdfs://namenode:9870/weir", &[]);
+        assert!(said.contains("hsync"), "{said}");
         let said = error("obs://b/p", &[]);
         assert!(said.contains("obs://b/p") && said.contains("s3://"), "{said}");
     }
@@ -279,13 +337,13 @@ mod tests {
     fn stores_are_opened_without_asking_them() {
         let own = [("endpoint", "http://127.0.0.1:1"), ("region", "us-east-1")];
         for url in ["s3://bucket", "s3://bucket/a/prefix"] {
-            Location::parse(url, &options(&own)).unwrap().open().unwrap();
+            Location::parse(url, &options(&own)).unwrap().open(&Runtime::system(), 1).unwrap();
         }
         let directory = tempfile::tempdir().unwrap();
         let url = format!("file://{}/new", directory.path().display());
         let location = Location::parse(&url, &BTreeMap::new()).unwrap();
         assert!(location.is_local());
-        location.open().unwrap();
+        location.open(&Runtime::system(), 1).unwrap();
         assert!(directory.path().join("new").is_dir());
     }
 }

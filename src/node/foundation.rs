@@ -11,8 +11,11 @@ use weir_meta::{
 };
 use weir_runtime::Runtime;
 use weir_segment_store::{
-    Retry, RetrySettings, Store,
-    journal::{FileJournal, FileJournalSettings, Journal, ObjectJournal, ObjectJournalSettings},
+    Opened, Retry, RetrySettings, Store,
+    journal::{
+        AppendJournal, AppendJournalSettings, FileJournal, FileJournalSettings, Journal,
+        ObjectJournal, ObjectJournalSettings,
+    },
     probe_condition,
 };
 
@@ -72,17 +75,26 @@ impl Foundation {
         runtime: &Runtime,
     ) -> Result<Self> {
         let url = &config.store.url;
-        let objects = shared.store.open()?;
+        let Opened { objects, files } = shared.store.open(runtime, config.broker.wal_file_bytes)?;
         let probed = probe_condition(&*objects, runtime, STORE_PATIENCE).await;
         probed.with_context(|| format!("store {url}"))?;
         let metadata = Metadata::new(Arc::new(Etcd::connect(&shared.meta).await?));
         let cluster = join(config, &metadata, runtime).await?;
         let retry = Retry::new(runtime.clone(), RetrySettings::default());
         let store = Store::new(objects, None).retrying(retry);
-        let settings = ObjectJournalSettings::default();
-        let journal = ObjectJournal::new(store.clone(), cluster, runtime.clone(), settings);
+        let journal: Arc<dyn Journal> = match files {
+            Some(files) => {
+                let file_bytes = config.broker.wal_file_bytes;
+                let settings = AppendJournalSettings { file_bytes, ..Default::default() };
+                Arc::new(AppendJournal::new(files, cluster, runtime.clone(), settings))
+            }
+            None => {
+                let settings = ObjectJournalSettings::default();
+                Arc::new(ObjectJournal::new(store.clone(), cluster, runtime.clone(), settings))
+            }
+        };
         let hold = Hold { embedded: None, _data: None };
-        Ok(Self { metadata, cluster, store, journal: Arc::new(journal), hold })
+        Ok(Self { metadata, cluster, store, journal, hold })
     }
 }
 

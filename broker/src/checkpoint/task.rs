@@ -447,6 +447,8 @@ impl Checkpointer {
             covers_below: checkpoint.covers_below,
             adopted_through: checkpoint.adopted_through,
         };
+        // Who reads what it names reads it where it lies.
+        self.deps.journal.settle(session, checkpoint.covers_below).await?;
         if is_planted(Bug::CheckpointBeforeData) {
             self.deps.metadata.publish_checkpoint(session, &pointer).await?;
         }

@@ -10,7 +10,10 @@
 //! - What a seal reports is a prefix of what was submitted and holds all that was answered.
 //! - A second seal of the same session reports the same.
 
+pub mod append;
 pub mod file;
+mod frame;
+mod frames;
 pub mod object;
 
 #[cfg(any(test, feature = "conformance"))]
@@ -21,6 +24,7 @@ use futures::future::BoxFuture;
 use weir_ids::{SessionId, Slot};
 use weir_runtime::watch;
 
+pub use append::{AppendJournal, AppendJournalSettings};
 pub use file::{FileJournal, FileJournalSettings};
 pub use object::{ObjectJournal, ObjectJournalSettings};
 
@@ -36,7 +40,7 @@ pub trait Journal: Send + Sync {
     /// `from` on; below it, nothing is looked at. A session that never wrote is ended at slot 1.
     async fn seal(&self, session: SessionId, from: Slot) -> Result<Sealed, Error>;
 
-    /// Reads the slots `from..below` of a session that may go on: each must have been answered before.
+    /// Reads the slots `from..below` of a session that may go on: each must have been answered and settled before.
     /// `None` if one of them is not there any more: it was trimmed meanwhile.
     async fn read(
         &self,
@@ -44,6 +48,12 @@ pub trait Journal: Send + Sync {
         from: Slot,
         below: Slot,
     ) -> Result<Option<Vec<StoredSlot>>, Error>;
+
+    /// Makes the slots below `below`, which were answered to a writer of this journal, readable for others while the
+    /// session goes on. Before that, only [`Journal::seal`] may find them.
+    async fn settle(&self, _session: SessionId, _below: Slot) -> Result<(), Error> {
+        Ok(())
+    }
 
     /// Deletes what lies wholly below `below`, except what `keep` names. Repeating it is harmless.
     /// `Slot(u64::MAX)` says that the session is sealed and nobody will read its slots any more.

@@ -7,7 +7,7 @@
 //! └──────────────────┴───────┴───────┴─────┴──────────────────────────┘
 //! ```
 //!
-//! A frame ([`frame`]) holds the body of one slot. Files are preallocated, so that space runs out
+//! A frame ([`super::frame`]) holds the body of one slot. Files are preallocated, so that space runs out
 //! when a file is made and not in the middle of a slot; a file that can't be made is tried again
 //! until it can ([`writer`]). Slots that arrive while the disk is busy share the next `fdatasync`.
 //!
@@ -16,7 +16,6 @@
 //! position: the start is refused). One process at a time uses the directory; its lock is the
 //! fence, so that sealing is nothing but finding the end.
 
-mod frame;
 mod scan;
 mod writer;
 
@@ -30,11 +29,13 @@ use uuid::Uuid;
 use weir_ids::{SessionId, Slot};
 use weir_runtime::{Runtime, blocking};
 
-pub use frame::{
-    FILE_HEADER_BYTES, FILE_MAGIC, FileHeader, FileHeaderError, FrameHeader, FrameKind, Identity,
-    Position,
+pub use super::{
+    frame::{
+        FILE_HEADER_BYTES, FILE_MAGIC, FileHeader, FileHeaderError, FrameHeader, FrameKind,
+        Identity, Position,
+    },
+    frames::{Frames, ScanError, scan_file},
 };
-pub use scan::{Frames, ScanError, scan_file};
 
 use super::{Error, Journal, Sealed, StoredSlot, Writer};
 use crate::ObjectName;
@@ -85,7 +86,7 @@ impl Journal for FileJournal {
     async fn open(&self, session: SessionId) -> Result<Box<dyn Writer>, Error> {
         let directory = self.directory(session);
         let identity =
-            frame::Identity { cluster: self.cluster, session, nonce: self.runtime.random_u64() };
+            Identity { cluster: self.cluster, session, nonce: self.runtime.random_u64() };
         let settings = self.settings.clone();
         blocking(move || writer::open(directory, identity, settings)).await
     }

@@ -123,7 +123,7 @@ async fn a_torn_tail_is_cut_wherever_it_is_torn() {
     }
 }
 
-const FRAME_START: usize = frame::FILE_HEADER_BYTES;
+const FRAME_START: usize = FILE_HEADER_BYTES;
 
 #[tokio::test]
 async fn a_flipped_byte_below_a_synced_position_is_refused_with_its_place() {

@@ -28,17 +28,16 @@ use weir_ids::Slot;
 use weir_protocol::records::Crc32c;
 use weir_runtime::watch;
 
-use super::{
-    FileJournalSettings, file_path,
-    frame::{
-        ALIGN, FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FileHeader, FrameHeader, FrameKind, Identity,
-        Position,
-    },
-    sync_directory,
-};
+use super::{FileJournalSettings, file_path, sync_directory};
 use crate::{
     ObjectName, Part,
-    journal::{Error, Writer, Written},
+    journal::{
+        Error, Writer, Written,
+        frame::{
+            ALIGN, FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FileHeader, FrameHeader, FrameKind,
+            Identity, Position,
+        },
+    },
     object::{Body, Chunk},
 };
 

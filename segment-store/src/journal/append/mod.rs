@@ -1,0 +1,200 @@
+//! A write-ahead log in files that are appended to, in a file system that several nodes share: HDFS.
+//!
+//! ```text
+//! wal/{session:020}/{file:010}.wal      files of the log, one after the other; the last is a fence
+//! wal/{session:020}/fence.{random}      a fence in the making
+//! ```
+//!
+//! Files begin with a header and hold frames, one a slot ([`super::frame`]), as in a log on a local disk. All
+//! slots that wait are appended together and made durable by one sync ([`writer`]). A file in which anything
+//! fails is left as it is, and the next one's header says how much of its predecessors counts; so does each
+//! header. To end a session, somebody recovers the lease of *every* file, waits until they are closed, reads
+//! them and puts a fence in the next place ([`seal`]).
+//!
+//! Invariants:
+//! - A file is made only when it is needed and only behind one that is surely there: whoever seals goes upward, and
+//!   its fence is in the first place that is free.
+//! - A writer that finds a fence in the place of its next file, or no folder for it, is over. So is one whose file was
+//!   taken: it needs a next one.
+//! - Only closed files are read, so that what was read once is read always.
+//! - What was answered lies below the `synced` of every later file's header.
+
+mod fence;
+mod files;
+#[cfg(any(test, feature = "conformance"))]
+pub mod memory;
+mod seal;
+#[cfg(test)]
+mod tests;
+mod trim;
+mod writer;
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    sync::{Arc, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use tokio::{sync::Mutex, time::timeout};
+use uuid::Uuid;
+use weir_ids::{SessionId, Slot};
+use weir_runtime::Runtime;
+
+pub use fence::{FENCE_MAGIC, Fence};
+pub use files::{AppendFile, AppendStore, FileError, FileErrorKind};
+
+use self::writer::{AppendWriter, Core};
+use super::{Error, Journal, Sealed, StoredSlot, Writer};
+use crate::{ObjectName, Retry, RetrySettings};
+
+/// Settings of an [`AppendJournal`].
+#[derive(Clone, Debug)]
+pub struct AppendJournalSettings {
+    /// After how many bytes the next file is begun.
+    pub file_bytes: u64,
+    /// How long an append with its sync may take before its file is left, in milliseconds.
+    pub deadline_ms: u64,
+    /// How often and how patiently files are asked for. (Slots are written until they are durable or the session is
+    /// over.)
+    pub retry: RetrySettings,
+    /// How long to wait between two looks at a file that is being closed, in milliseconds …
+    pub look_ms: u64,
+    /// … and how long at most.
+    pub closed_within_ms: u64,
+}
+
+impl Default for AppendJournalSettings {
+    fn default() -> Self {
+        Self {
+            file_bytes: 64 << 20,
+            deadline_ms: 2_000,
+            retry: RetrySettings::default(),
+            look_ms: 100,
+            closed_within_ms: 120_000,
+        }
+    }
+}
+
+/// The logs of all sessions in one file system. Clones share what they know.
+#[derive(Clone)]
+pub struct AppendJournal {
+    files: Arc<dyn AppendStore>,
+    cluster: Uuid,
+    runtime: Runtime,
+    retry: Retry,
+    settings: AppendJournalSettings,
+    /// The sessions that are written here.
+    own: Arc<std::sync::Mutex<BTreeMap<SessionId, Arc<Mutex<Core>>>>>,
+}
+
+impl AppendJournal {
+    /// Logs in `files`.
+    pub fn new(
+        files: Arc<dyn AppendStore>,
+        cluster: Uuid,
+        runtime: Runtime,
+        settings: AppendJournalSettings,
+    ) -> Self {
+        let retry = Retry::new(runtime.clone(), settings.retry.clone());
+        Self { files, cluster, runtime, retry, settings, own: Arc::default() }
+    }
+
+    /// Asks for something that changes nothing by being repeated, until it is answered or has failed too often.
+    async fn again<T, F: Future<Output = Result<T, FileError>>>(
+        &self,
+        path: &str,
+        request: impl Fn() -> F,
+    ) -> Result<T, FileError> {
+        let most = Duration::from_millis(self.settings.retry.attempt_timeout_ms);
+        let mut failures = 0;
+        loop {
+            let late = || {
+                FileError::new(FileErrorKind::Unclear, path, format!("no answer within {most:?}"))
+            };
+            let error = match timeout(most, request()).await.unwrap_or_else(|_| Err(late())) {
+                Err(error) if error.kind == FileErrorKind::Unclear => error,
+                answered => return answered,
+            };
+            failures += 1;
+            if failures >= self.retry.attempts_max() {
+                return Err(error);
+            }
+            tracing::debug!(%error, failures, "asking the file system again");
+            self.retry.pause(failures).await;
+        }
+    }
+
+    fn own(&self) -> MutexGuard<'_, BTreeMap<SessionId, Arc<Mutex<Core>>>> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Journal for AppendJournal {
+    async fn open(&self, session: SessionId) -> Result<Box<dyn Writer>, Error> {
+        let folder = folder(session);
+        self.again(&folder, || self.files.create_folder(&folder)).await?;
+        let core = Core::begin(self, session).await?;
+        Ok(Box::new(AppendWriter::new(self, session, core)))
+    }
+
+    async fn seal(&self, session: SessionId, from: Slot) -> Result<Sealed, Error> {
+        self.end(session, from).await
+    }
+
+    async fn read(
+        &self,
+        session: SessionId,
+        from: Slot,
+        below: Slot,
+    ) -> Result<Option<Vec<StoredSlot>>, Error> {
+        self.read_answered(session, from, below).await
+    }
+
+    async fn settle(&self, session: SessionId, below: Slot) -> Result<(), Error> {
+        let core = self.own().get(&session).cloned();
+        match core {
+            Some(core) => self.close_below(&core, below).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn trim(
+        &self,
+        session: SessionId,
+        below: Slot,
+        keep: &(dyn for<'a> Fn(&'a ObjectName) -> bool + Sync),
+    ) -> Result<(), Error> {
+        self.delete_below(session, below, keep).await
+    }
+
+    async fn sessions(&self) -> Result<Vec<SessionId>, Error> {
+        let listed = self.again(WAL, || self.files.list(WAL)).await?;
+        let ids = listed.iter().filter_map(|(name, _)| Some(SessionId(name.parse().ok()?)));
+        Ok(ids.collect())
+    }
+}
+
+/// The folder of all logs.
+const WAL: &str = "wal";
+
+/// The folder of a session's log.
+fn folder(session: SessionId) -> String {
+    format!("{WAL}/{:020}", session.0)
+}
+
+/// A file of it.
+fn path(session: SessionId, file: u32) -> String {
+    ObjectName::WalFile { session, file }.to_string()
+}
+
+impl From<FileError> for Error {
+    fn from(error: FileError) -> Self {
+        match error.kind {
+            FileErrorKind::NoSpace => Self::NoSpace { path: error.path },
+            _ => Self::Unavailable { what: error.to_string() },
+        }
+    }
+}

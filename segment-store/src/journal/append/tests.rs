@@ -1,0 +1,201 @@
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use weir_runtime::{Random, Seeded, SystemClock};
+
+use super::{
+    memory::{FileFate, FileRequest, MemoryFiles},
+    *,
+};
+use crate::{
+    journal::{Written, conformance},
+    object::Body,
+    testing::{CLUSTER, batch, body, chunk, partition},
+};
+
+const SESSION: SessionId = SessionId(11);
+
+fn settings() -> AppendJournalSettings {
+    // About four slots a file.
+    AppendJournalSettings { file_bytes: 2_500, look_ms: 10, ..Default::default() }
+}
+
+fn journal(files: &MemoryFiles, seed: u64) -> AppendJournal {
+    let runtime = Runtime::new(SystemClock, Seeded::new(seed));
+    AppendJournal::new(Arc::new(files.clone()), CLUSTER, runtime, settings())
+}
+
+fn slot(number: u64) -> Body {
+    body(SESSION, Slot(number), vec![chunk(partition(0), 1, &[batch(1, number as i64, 1)])])
+}
+
+async fn write(writer: &mut Box<dyn Writer>, slots: std::ops::RangeInclusive<u64>) -> Vec<Written> {
+    let answers: Vec<_> = slots.map(|number| writer.append(Slot(number), slot(number))).collect();
+    futures::future::try_join_all(answers).await.unwrap()
+}
+
+fn numbers(slots: &[StoredSlot]) -> Vec<u64> {
+    slots.iter().map(|slot| slot.slot.0).collect()
+}
+
+async fn names(files: &MemoryFiles) -> Vec<String> {
+    let listed = files.list(&folder(SESSION)).await.unwrap();
+    listed.into_iter().map(|(name, _)| name).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_does_what_every_journal_does() {
+    conformance::all(|| async { journal(&MemoryFiles::new(), 1) }).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_was_sealed_can_answer_nothing_more() {
+    // In the middle of a file, and where the next one is due.
+    for written in 1..=9 {
+        let files = MemoryFiles::new();
+        let mut writer = journal(&files, 1).open(SESSION).await.unwrap();
+        write(&mut writer, 1..=written).await;
+        let sealed = journal(&files, 2).seal(SESSION, Slot(1)).await.unwrap();
+        assert_eq!(sealed.end, Slot(written + 1));
+        for number in written + 1..written + 3 {
+            let answer = writer.append(Slot(number), slot(number)).await.map(drop);
+            assert!(matches!(answer, Err(Error::Fenced(SESSION))), "{answer:?}");
+        }
+        let again = journal(&files, 3).seal(SESSION, Slot(1)).await.unwrap();
+        assert_eq!((again.end, numbers(&again.slots)), (sealed.end, numbers(&sealed.slots)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_hangs_is_left_and_what_was_unclear_counts_once() {
+    for fate in [FileFate::Hangs, FileFate::FailedAfter, FileFate::FailedBefore] {
+        let hit = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&hit);
+        let files = MemoryFiles::with(move |request: FileRequest, _: &str| match request {
+            // The third, fourth and fifth.
+            FileRequest::Sync if (2..5).contains(&count.fetch_add(1, Ordering::Relaxed)) => fate,
+            _ => FileFate::Done,
+        });
+        let mut writer = journal(&files, 1).open(SESSION).await.unwrap();
+        for number in 1..=4 {
+            write(&mut writer, number..=number).await;
+        }
+        assert!(hit.load(Ordering::Relaxed) > 5, "it was met");
+        let sealed = journal(&files, 2).seal(SESSION, Slot(1)).await.unwrap();
+        assert_eq!((sealed.end, numbers(&sealed.slots)), (Slot(5), vec![1, 2, 3, 4]), "{fate:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_settled_can_be_read_while_the_session_goes_on() {
+    let files = MemoryFiles::new();
+    let one = journal(&files, 1);
+    let mut writer = one.open(SESSION).await.unwrap();
+    write(&mut writer, 1..=6).await;
+    one.settle(SESSION, Slot(7)).await.unwrap();
+    let read = journal(&files, 2).read(SESSION, Slot(2), Slot(7)).await.unwrap();
+    assert_eq!(numbers(&read.unwrap()), [2, 3, 4, 5, 6]);
+    write(&mut writer, 7..=8).await;
+    let sealed = journal(&files, 2).seal(SESSION, Slot(1)).await.unwrap();
+    assert_eq!(numbers(&sealed.slots), (1..=8).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_go_when_they_are_covered_and_the_folder_when_nobody_needs_it() {
+    let files = MemoryFiles::new();
+    let one = journal(&files, 1);
+    let mut writer = one.open(SESSION).await.unwrap();
+    write(&mut writer, 1..=12).await;
+    one.settle(SESSION, Slot(13)).await.unwrap();
+    write(&mut writer, 13..=13).await;
+    let before = names(&files).await;
+    one.trim(SESSION, Slot(9), &|_| false).await.unwrap();
+    let after = names(&files).await;
+    assert!(after.len() < before.len() && before.ends_with(&after), "{before:?} {after:?}");
+    let two = journal(&files, 2);
+    assert_eq!(
+        numbers(&two.read(SESSION, Slot(9), Slot(13)).await.unwrap().unwrap()),
+        [9, 10, 11, 12]
+    );
+    assert!(two.read(SESSION, Slot(1), Slot(13)).await.unwrap().is_none(), "trimmed");
+    assert_eq!(two.seal(SESSION, Slot(9)).await.unwrap().end, Slot(14));
+    two.trim(SESSION, Slot(u64::MAX), &|_| false).await.unwrap();
+    assert_eq!(two.sessions().await.unwrap(), []);
+    let late = writer.append(Slot(14), slot(14)).await.map(drop);
+    assert!(matches!(late, Err(Error::Fenced(SESSION))), "{late:?}");
+    assert_eq!(two.sessions().await.unwrap(), [], "and leaves nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_room_it_waits_and_says_so() {
+    let full = Arc::new(AtomicBool::new(false));
+    let is_full = Arc::clone(&full);
+    let files = MemoryFiles::with(move |request: FileRequest, _: &str| match request {
+        FileRequest::Append if is_full.load(Ordering::Relaxed) => FileFate::NoSpace,
+        _ => FileFate::Done,
+    });
+    let mut writer = journal(&files, 1).open(SESSION).await.unwrap();
+    full.store(true, Ordering::Relaxed);
+    let mut trouble = writer.trouble();
+    let answer = writer.append(Slot(1), slot(1));
+    let heal = async {
+        trouble.wait_for(Option::is_some).await.unwrap();
+        full.store(false, Ordering::Relaxed);
+    };
+    let (answer, ()) = tokio::join!(answer, heal);
+    assert_eq!(answer.unwrap().slot, Slot(1));
+    assert_eq!(*trouble.borrow(), None, "it is over");
+}
+
+/// Files that do anything once in a while.
+fn faulty(seed: u64) -> MemoryFiles {
+    let chance = Seeded::new(seed);
+    MemoryFiles::with(move |_: FileRequest, _: &str| match chance.next_u64() % 40 {
+        0 | 1 => FileFate::FailedBefore,
+        2 | 3 => FileFate::FailedAfter,
+        4 => FileFate::Hangs,
+        _ => FileFate::Done,
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_fails_what_was_answered_is_there_once_and_in_order() {
+    for seed in 0..300 {
+        let files = faulty(seed);
+        let Ok(mut writer) = journal(&files, seed).open(SESSION).await else { continue };
+        let chance = Seeded::new(seed ^ 0xabcd);
+        let pause = Duration::from_millis(chance.next_u64() % 4_000);
+        let answered = Arc::new(AtomicU32::new(0));
+        let writing = async {
+            for number in 1..=40 {
+                if writer.append(Slot(number), slot(number)).await.is_err() {
+                    return;
+                }
+                answered.store(number as u32, Ordering::Relaxed);
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let sealing = |own: u64| {
+            let (files, answered) = (files.clone(), Arc::clone(&answered));
+            async move {
+                tokio::time::sleep(pause).await;
+                let journal = journal(&files, 1_000 + 2 * seed + own);
+                loop {
+                    if let Ok(sealed) = journal.seal(SESSION, Slot(1)).await {
+                        return (sealed, answered.load(Ordering::Relaxed));
+                    }
+                }
+            }
+        };
+        let ((), (one, after_one), (two, after_two)) =
+            tokio::join!(writing, sealing(0), sealing(1));
+        let answered = answered.load(Ordering::Relaxed);
+        assert_eq!(
+            (after_one, after_two),
+            (answered, answered),
+            "seed {seed}: answered after it was sealed"
+        );
+        assert!(one.end.0 > u64::from(answered), "seed {seed}: lost");
+        assert_eq!(numbers(&one.slots), (1..one.end.0).collect::<Vec<_>>(), "seed {seed}");
+        assert_eq!(numbers(&one.slots), numbers(&two.slots), "seed {seed}");
+    }
+}

@@ -1,0 +1,394 @@
+//! The one writer of a session's log.
+//!
+//! Whoever waits for an answer and finds nobody at work writes all that waits, syncs it once and answers it: no
+//! task of its own is needed, and slots that come meanwhile share the next sync.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex as Shared, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use tokio::{
+    sync::{Mutex, oneshot},
+    time::timeout,
+};
+use weir_ids::{SessionId, Slot};
+use weir_protocol::records::Crc32c;
+use weir_runtime::watch;
+
+use super::{
+    AppendFile, AppendJournal, FileError, FileErrorKind,
+    fence::{FENCE_BYTES, FENCE_MAGIC},
+    path,
+};
+use crate::{
+    ObjectName,
+    journal::{
+        Advice, Error, Writer, Written,
+        frame::{
+            ALIGN, FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FileHeader, FrameHeader, FrameKind,
+            Identity, Position,
+        },
+        frames::corrupt,
+    },
+    object::Body,
+};
+
+/// After so many failures in a row whoever waits is told.
+const TROUBLE_AFTER: u32 = 4;
+
+static ZEROS: [u8; ALIGN as usize] = [0; ALIGN as usize];
+
+struct Submitted {
+    slot: Slot,
+    body: Body,
+    answer: oneshot::Sender<Result<Written, Error>>,
+}
+
+type Queue = Arc<Shared<VecDeque<Submitted>>>;
+
+/// See the module.
+pub(super) struct AppendWriter {
+    journal: AppendJournal,
+    session: SessionId,
+    core: Arc<Mutex<Core>>,
+    queue: Queue,
+    trouble: watch::Receiver<Option<String>>,
+}
+
+impl AppendWriter {
+    pub(super) fn new(journal: &AppendJournal, session: SessionId, core: Core) -> Self {
+        let (queue, trouble) = (Arc::clone(&core.queue), core.trouble.subscribe());
+        let core = Arc::new(Mutex::new(core));
+        journal.own().insert(session, Arc::clone(&core));
+        Self { journal: journal.clone(), session, core, queue, trouble }
+    }
+}
+
+impl Drop for AppendWriter {
+    fn drop(&mut self) {
+        self.journal.own().remove(&self.session);
+    }
+}
+
+impl Writer for AppendWriter {
+    fn append(&mut self, slot: Slot, body: Body) -> BoxFuture<'static, Result<Written, Error>> {
+        let (answer, mut answered) = oneshot::channel();
+        lock(&self.queue).push_back(Submitted { slot, body, answer });
+        let (core, session) = (Arc::clone(&self.core), self.session);
+        Box::pin(async move {
+            let mut core = core.lock().await;
+            loop {
+                match answered.try_recv() {
+                    Ok(answer) => return answer,
+                    Err(oneshot::error::TryRecvError::Empty) => core.write_waiting().await,
+                    Err(oneshot::error::TryRecvError::Closed) => {
+                        let what = format!("the log of session {session} was given up");
+                        return Err(Error::Unavailable { what });
+                    }
+                }
+            }
+        })
+    }
+
+    fn trouble(&self) -> watch::Receiver<Option<String>> {
+        self.trouble.clone()
+    }
+}
+
+fn lock(queue: &Queue) -> std::sync::MutexGuard<'_, VecDeque<Submitted>> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is written, and where it stands.
+pub(super) struct Core {
+    journal: AppendJournal,
+    identity: Identity,
+    queue: Queue,
+    trouble: watch::Sender<Option<String>>,
+    /// The file that is appended to. Absent while somebody is at work with it: whoever gives up in the middle
+    /// leaves it for good.
+    open: Option<OpenFile>,
+    /// The number of the last file that is surely there.
+    last: u32,
+    /// Everything below counts, and nothing behind it does.
+    synced: Position,
+    /// Files that are not known to be closed, with their first slots.
+    unclosed: Vec<(u32, Slot)>,
+    /// Why nothing can be written any more.
+    over: Option<Error>,
+}
+
+struct OpenFile {
+    number: u32,
+    first_slot: Slot,
+    file: Box<dyn AppendFile>,
+    at: u64,
+}
+
+/// In which file a slot's body is, and where it begins.
+type Place = (u32, u64);
+
+impl Core {
+    /// A new log, with its first file.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] if there is one already.
+    pub(super) async fn begin(journal: &AppendJournal, session: SessionId) -> Result<Self, Error> {
+        let (cluster, nonce) = (journal.cluster, journal.runtime.random_u64());
+        let mut core = Self {
+            journal: journal.clone(),
+            identity: Identity { cluster, session, nonce },
+            queue: Queue::default(),
+            trouble: watch::Sender::new(None),
+            open: None,
+            last: 0,
+            synced: Position::default(),
+            unclosed: Vec::new(),
+            over: None,
+        };
+        match core.create(1).await {
+            Ok(file) => {
+                core.open = Some(core.begin_file(1, Slot::OPEN.next(), file).await?);
+                Ok(core)
+            }
+            Err(error) if error.kind == FileErrorKind::Exists => Err(Error::Exists(session)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes all that waits and answers it.
+    async fn write_waiting(&mut self) {
+        let mut batch = std::mem::take(&mut *lock(&self.queue));
+        let mut failures = 0;
+        while !batch.is_empty() {
+            if let Some(error) = &self.over {
+                batch.drain(..).for_each(|it| drop(it.answer.send(Err(error.clone()))));
+                return;
+            }
+            match self.write(&batch).await {
+                Ok(places) => {
+                    failures = 0;
+                    self.trouble.send_if_modified(|what| what.take().is_some());
+                    self.answer(places, &mut batch);
+                }
+                Err(error) if error.advice() == Advice::Retry => {
+                    failures += 1;
+                    self.tell(&error, failures);
+                    self.journal.retry.pause(failures).await;
+                }
+                Err(error) => self.over = Some(error),
+            }
+        }
+    }
+
+    fn tell(&self, error: &Error, failures: u32) {
+        let full = matches!(error, Error::NoSpace { .. });
+        if (full || failures >= TROUBLE_AFTER) && self.trouble.borrow().is_none() {
+            tracing::warn!(%error, "the write-ahead log can't be written; trying again");
+            self.trouble.send_replace(Some(error.to_string()));
+        }
+    }
+
+    fn answer(&self, places: Vec<Place>, batch: &mut VecDeque<Submitted>) {
+        let session = self.identity.session;
+        let answered = batch.drain(..places.len());
+        for ((file, origin), submitted) in places.into_iter().zip(answered) {
+            let Submitted { slot, body, answer } = submitted;
+            let object = ObjectName::WalFile { session, file };
+            let _ = answer.send(Ok(Written { slot, object, origin, chunks: body.chunks }));
+        }
+    }
+
+    /// Writes the first slots of `batch`, as many as there is room for in one file and at least one, and makes them
+    /// durable. When that fails, the file is left.
+    async fn write(&mut self, batch: &VecDeque<Submitted>) -> Result<Vec<Place>, Error> {
+        let Some(first) = batch.front() else { return Ok(Vec::new()) };
+        let mut open = self.file_for(first.slot, frame_bytes(&first.body)).await?;
+        let (mut pieces, mut places) = (Vec::new(), Vec::new());
+        for submitted in batch {
+            let has_room =
+                open.at + frame_bytes(&submitted.body) <= self.journal.settings.file_bytes;
+            if !places.is_empty() && !has_room {
+                break;
+            }
+            places.push((open.number, open.at + FRAME_HEADER_BYTES as u64));
+            open.at = self.frame(submitted, &open, &mut pieces);
+        }
+        let path = path(self.identity.session, open.number);
+        let write = async {
+            open.file.append(pieces).await?;
+            open.file.sync().await
+        };
+        match self.journal.within(&path, write).await {
+            Ok(()) => {
+                self.synced = Position { file: open.number, byte: open.at };
+                self.open = Some(open);
+                Ok(places)
+            }
+            Err(error) => {
+                tracing::info!(%error, "a file of the write-ahead log is left; going on in the next");
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The pieces of a slot's frame; returns where the next one goes.
+    fn frame(&self, submitted: &Submitted, open: &OpenFile, pieces: &mut Vec<Bytes>) -> u64 {
+        let Submitted { slot, body, .. } = submitted;
+        let mut sum = Crc32c::new();
+        body.parts.iter().for_each(|part| part.sum_into(&mut sum));
+        let header = FrameHeader {
+            kind: FrameKind::Slot,
+            slot: *slot,
+            body_len: body.len,
+            synced: self.synced,
+            body_crc: sum.finish(),
+        };
+        let at = Position { file: open.number, byte: open.at };
+        pieces.push(header.encode(self.identity.nonce, at));
+        body.parts.iter().for_each(|part| part.pieces(|piece: &Bytes| pieces.push(piece.clone())));
+        let pad = (body.len.next_multiple_of(ALIGN) - body.len) as usize;
+        if pad > 0 {
+            pieces.push(Bytes::from_static(&ZEROS[..pad]));
+        }
+        header.end(open.at).unwrap_or(u64::MAX)
+    }
+
+    /// The file that is appended to, if it has room for a frame of `bytes`; otherwise the next.
+    async fn file_for(&mut self, slot: Slot, bytes: u64) -> Result<OpenFile, Error> {
+        let most = self.journal.settings.file_bytes;
+        match self.open.take() {
+            Some(open) if open.at + bytes <= most || open.at == FILE_HEADER_BYTES as u64 => {
+                Ok(open)
+            }
+            Some(full) => {
+                let number = full.number;
+                if self.journal.close(self.identity.session, full).await {
+                    self.is_closed(number);
+                }
+                self.next_file(slot).await
+            }
+            None => self.next_file(slot).await,
+        }
+    }
+
+    fn is_closed(&mut self, number: u32) {
+        self.unclosed.retain(|(file, _)| *file != number);
+    }
+
+    async fn next_file(&mut self, first_slot: Slot) -> Result<OpenFile, Error> {
+        let number = self.last + 1;
+        match self.create(number).await {
+            Ok(file) => self.begin_file(number, first_slot, file).await,
+            // Its folder was deleted, which is done when nobody needs the session any more.
+            Err(error) if error.kind == FileErrorKind::NotFound => {
+                Err(Error::Fenced(self.identity.session))
+            }
+            Err(error) if error.kind == FileErrorKind::Exists => {
+                Err(self.meet(number, first_slot, error).await)
+            }
+            // It may be there: the same is tried again.
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn create(&self, number: u32) -> Result<Box<dyn AppendFile>, FileError> {
+        let path = path(self.identity.session, number);
+        self.journal.within(&path, self.journal.files.create(&path)).await
+    }
+
+    async fn begin_file(
+        &mut self,
+        number: u32,
+        first_slot: Slot,
+        mut file: Box<dyn AppendFile>,
+    ) -> Result<OpenFile, Error> {
+        self.last = number;
+        self.unclosed.push((number, first_slot));
+        let header =
+            FileHeader { identity: self.identity, file: number, first_slot, synced: self.synced };
+        let path = path(self.identity.session, number);
+        // It becomes durable with the first frame.
+        self.journal.within(&path, file.append(vec![header.encode()])).await?;
+        Ok(OpenFile { number, first_slot, file, at: FILE_HEADER_BYTES as u64 })
+    }
+
+    /// Something is in the place of the next file: a fence, or what an attempt has made that got no answer.
+    async fn meet(&mut self, number: u32, first_slot: Slot, error: FileError) -> Error {
+        let session = self.identity.session;
+        let path = path(session, number);
+        let most = FENCE_BYTES.max(FILE_HEADER_BYTES) as u64;
+        let read = self.journal.within(&path, self.journal.files.read(&path, 0, most)).await;
+        let start = match read {
+            Ok(start) => start,
+            Err(error) => return error.into(),
+        };
+        if start.starts_with(&FENCE_MAGIC) {
+            return Error::Fenced(session);
+        }
+        if FileHeader::decode(&start).is_ok_and(|header| header.identity != self.identity) {
+            return corrupt(&path, 0, "somebody else writes the log of this session");
+        }
+        self.last = number;
+        self.unclosed.push((number, first_slot));
+        error.into()
+    }
+}
+
+fn frame_bytes(body: &Body) -> u64 {
+    FRAME_HEADER_BYTES as u64 + body.len.next_multiple_of(ALIGN)
+}
+
+impl AppendJournal {
+    /// Closes every file that may hold a slot below `below`, so that others can read it. Appends go on meanwhile, in
+    /// another file.
+    pub(super) async fn close_below(&self, core: &Mutex<Core>, below: Slot) -> Result<(), Error> {
+        let (session, open, unclosed) = {
+            let mut core = core.lock().await;
+            let open = core.open.take_if(|open| open.first_slot < below);
+            let unclosed = core.unclosed.iter().filter(|(_, first)| *first < below);
+            (core.identity.session, open, unclosed.map(|(file, _)| *file).collect::<Vec<_>>())
+        };
+        let mut closed = Vec::new();
+        if let Some(open) = open {
+            let number = open.number;
+            closed.extend(self.close(session, open).await.then_some(number));
+        }
+        for number in unclosed {
+            if !closed.contains(&number) {
+                self.take(session, number).await?;
+                closed.push(number);
+            }
+        }
+        let mut core = core.lock().await;
+        closed.into_iter().for_each(|number| core.is_closed(number));
+        Ok(())
+    }
+
+    /// Closes a file; says whether it is known to be closed.
+    async fn close(&self, session: SessionId, mut open: OpenFile) -> bool {
+        let path = path(session, open.number);
+        let closed = self.within(&path, open.file.close()).await;
+        if let Err(error) = &closed {
+            tracing::info!(%error, "a file of the write-ahead log is not closed");
+        }
+        closed.is_ok()
+    }
+
+    /// Waits for an answer of a file that is written, and no longer than is good for those who wait.
+    pub(super) async fn within<T>(
+        &self,
+        path: &str,
+        request: impl Future<Output = Result<T, FileError>>,
+    ) -> Result<T, FileError> {
+        let most = Duration::from_millis(self.settings.deadline_ms);
+        timeout(most, request).await.unwrap_or_else(|_| {
+            let what = format!("no answer within {most:?}");
+            Err(FileError::new(FileErrorKind::Unclear, path, what))
+        })
+    }
+}
