@@ -66,7 +66,7 @@ pub enum LocationError {
     /// It is no URL of a store.
     #[error(
         "store.url is {url:?}; write s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX, \
-         oss://BUCKET/PREFIX, cos://BUCKET/PREFIX, hdfs://HOST:PORT/FOLDER or file:///DIRECTORY"
+         oss://BUCKET/PREFIX, cos://BUCKET/PREFIX or file:///DIRECTORY"
     )]
     Malformed {
         /// What was written.
@@ -324,7 +324,7 @@ mod tests {
         let hdfs = Location::parse("hdfs://namenode:8020/weir", &own).unwrap();
         assert!(hdfs.open(&Runtime::system(), 1).unwrap().files.is_some());
         let said = error("hdfs://namenode:8020/", &[]);
-        assert!(said.contains("hdfs://HOST:PORT/FOLDER"), "{said}");
+        assert!(said.contains("hdfs://namenode:8020/"), "{said}");
         let said = error("hdfs://namenode:8020/weir", &[("usr", "x")]);
         assert!(said.contains("\"usr\"") && said.contains("hdfs://"), "{said}");
         let said = error("webhdfs://namenode:9870/weir", &[]);

@@ -53,7 +53,10 @@ impl AppendJournal {
             }
             try_join_all(files.iter().map(|file| self.take(session, *file))).await?;
             let sealed = self.read_files(session, &files, from).await?;
-            let next = files.last().map_or(1, |last| last + 1);
+            let last = files.last().copied().unwrap_or(0);
+            let Some(next) = last.checked_add(1) else {
+                return Err(corrupt(&path(session, last), 0, "no log has so many files"));
+            };
             match self.make_fence(session, next, sealed.end).await {
                 Ok(()) => return Ok(sealed),
                 // The writer was quicker.

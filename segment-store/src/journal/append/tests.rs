@@ -126,6 +126,15 @@ async fn files_go_when_they_are_covered_and_the_folder_when_nobody_needs_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_file_with_a_number_that_none_can_have_is_refused() {
+    let files = MemoryFiles::new();
+    files.create_folder(&folder(SESSION)).await.unwrap();
+    drop(files.create(&path(SESSION, u32::MAX)).await.unwrap());
+    let sealed = journal(&files, 1).seal(SESSION, Slot(1)).await.map(drop);
+    assert!(matches!(sealed, Err(Error::Corrupt { .. })), "{sealed:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_room_it_waits_and_says_so() {
     let full = Arc::new(AtomicBool::new(false));
     let is_full = Arc::clone(&full);

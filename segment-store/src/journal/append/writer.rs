@@ -281,7 +281,10 @@ impl Core {
     }
 
     async fn next_file(&mut self, first_slot: Slot) -> Result<OpenFile, Error> {
-        let number = self.last + 1;
+        // No session lives to see the last number; if one did, it would go on as another.
+        let Some(number) = self.last.checked_add(1) else {
+            return Err(Error::Fenced(self.identity.session));
+        };
         match self.create(number).await {
             Ok(file) => self.begin_file(number, first_slot, file).await,
             // Its folder was deleted, which is done when nobody needs the session any more.
