@@ -30,20 +30,20 @@ pub(crate) struct CheckpointSettings {
 
 impl CheckpointSettings {
     /// Settings for a broker: a quarter of its buffers may wait for a checkpoint while one is being made,
-    /// half is kept for readers of the tail.
+    /// half is kept for readers of the tail. One that is patient for the sake of requests makes fewer and
+    /// larger checkpoints, none of them early, of a third.
     pub(crate) fn of(broker: &BrokerSettings) -> Self {
-        let limit = broker.buffer_bytes;
-        let bytes = (limit / 4).min(1 << 30);
+        let (limit, patient) = (broker.buffer_bytes, broker.slots.patient);
+        let bytes = (limit / if patient { 3 } else { 4 }).min(1 << 30);
         Self {
             bytes,
-            // Who is patient for the sake of requests would not have more of them.
-            early_bytes: if broker.slots.patient { bytes } else { bytes / 4 },
+            early_bytes: if patient { bytes } else { bytes / 4 },
             // Whoever recovers reads an object a slot, unless they are in files.
             slots: if broker.sole { 65_536 } else { 512 },
             age: Duration::from_secs(30),
             in_place_bytes: 1 << 20,
             sorted_bytes: 64 << 20,
-            tail_bytes: limit / 2,
+            tail_bytes: limit / if patient { 3 } else { 2 },
         }
     }
 }
@@ -111,7 +111,9 @@ mod tests {
         let broker = BrokerSettings { buffer_bytes: 1_600, slots, shards: 1, sole: false };
         let (settings, began, mut waiting) =
             (CheckpointSettings::of(&broker), Instant::now(), Waiting::default());
-        waiting.add(399, began);
+        waiting.add(532, began);
         assert_eq!(waiting.due_at(&settings), Some(began + settings.age));
+        waiting.add(1, began);
+        assert!(waiting.is_due(&settings, began));
     }
 }

@@ -1,12 +1,13 @@
 //! Reading a session's published checkpoints.
 
-use std::collections::BTreeMap;
+use std::{ops::Range, sync::Arc};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
+use weir_ids::SessionId;
 use weir_meta::model::CheckpointPointer;
 use weir_segment_store::{
     NameError, ObjectName, Store,
-    checkpoint::{self, Chain, ChainError, Checkpoint},
+    checkpoint::{self, Chain, Checkpoint},
 };
 
 use super::SessionError;
@@ -22,60 +23,66 @@ pub(crate) async fn read_chain(
     store: &Store,
     pointer: &CheckpointPointer,
 ) -> Result<(Chain, Vec<ObjectName>), SessionError> {
+    let (session, _) = named(pointer)?;
     let mut links = Links::default();
-    links.follow(store, pointer).await?;
-    let names = links.names();
-    Ok((Chain::add_up(links.checkpoints.into_values())?, names))
+    links.follow(store, pointer, |_| {}).await?;
+    let name = |number| ObjectName::Checkpoint { session, number };
+    Ok((Arc::unwrap_or_clone(links.chain), links.numbers.map(name).collect()))
 }
 
-/// The checkpoints of a session that goes on, as they were read last: of a later chain only what is new has
-/// to be read.
-#[derive(Default)]
+fn named(pointer: &CheckpointPointer) -> Result<(SessionId, u64), NameError> {
+    match ObjectName::parse(&pointer.object)? {
+        ObjectName::Checkpoint { session, number } => Ok((session, number)),
+        _ => Err(NameError(pointer.object.clone())),
+    }
+}
+
+/// The chain of one session that goes on, as it was read last: of a later one only what is new has to be read.
 pub(super) struct Links {
-    checkpoints: BTreeMap<u64, Checkpoint>,
+    chain: Arc<Chain>,
+    /// The checkpoints that the chain is made of.
+    numbers: Range<u64>,
+}
+
+impl Default for Links {
+    fn default() -> Self {
+        Self { chain: Arc::new(Chain::empty()), numbers: 0..0 }
+    }
 }
 
 impl Links {
-    /// Reads what is missing of the chain that ends with what `pointer` names, and forgets the rest. Returns
-    /// whether anything was.
+    /// Reads what is missing of the chain that ends with what `pointer` names, and forgets the rest. `met`
+    /// sees each checkpoint that is read.
     pub(super) async fn follow(
         &mut self,
         store: &Store,
         pointer: &CheckpointPointer,
-    ) -> Result<bool, SessionError> {
-        let name = ObjectName::parse(&pointer.object)?;
-        let ObjectName::Checkpoint { session, number } = name else {
-            return Err(NameError(pointer.object.clone()).into());
-        };
-        let is_new = !self.checkpoints.contains_key(&number);
-        if is_new {
-            self.checkpoints.insert(number, read(store, name).await?);
+        met: impl Fn(&Checkpoint),
+    ) -> Result<Arc<Chain>, SessionError> {
+        let (session, number) = named(pointer)?;
+        let end = number.saturating_add(1);
+        if end == self.numbers.end {
+            return Ok(Arc::clone(&self.chain));
         }
-        let before = Chain::predecessors(&self.checkpoints[&number])?;
-        self.checkpoints.retain(|known, _| before.contains(known) || *known == number);
-        let missing = before.filter(|number| !self.checkpoints.contains_key(number));
-        let reads = missing.map(|number| async move {
-            let name = ObjectName::Checkpoint { session, number };
-            Ok::<_, SessionError>((number, read(store, name).await?))
+        let newest = read(store, ObjectName::Checkpoint { session, number }).await?;
+        let before = Chain::predecessors(&newest)?;
+        if before.start != self.numbers.start || self.numbers.end > number {
+            *self = Self { numbers: before.start..before.start, ..Self::default() };
+        }
+        let missing = (self.numbers.end..number).map(|number| async move {
+            read(store, ObjectName::Checkpoint { session, number }).await
         });
-        let read: Vec<_> =
-            stream::iter(reads.collect::<Vec<_>>()).buffered(READ_TOGETHER).try_collect().await?;
-        let is_news = is_new || !read.is_empty();
-        self.checkpoints.extend(read);
-        Ok(is_news)
-    }
-
-    /// What they come to.
-    pub(super) fn chain(&self) -> Result<Chain, ChainError> {
-        Chain::add_up(self.checkpoints.values().cloned())
-    }
-
-    fn names(&self) -> Vec<ObjectName> {
-        let name = |(number, checkpoint): (&u64, &Checkpoint)| ObjectName::Checkpoint {
-            session: checkpoint.session,
-            number: *number,
-        };
-        self.checkpoints.iter().map(name).collect()
+        let missing: Vec<_> =
+            stream::iter(missing.collect::<Vec<_>>()).buffered(READ_TOGETHER).try_collect().await?;
+        // Whatever does not fit leaves nothing behind that is half added up.
+        let mut chain = std::mem::take(self).chain;
+        let added = Arc::make_mut(&mut chain);
+        for checkpoint in missing.into_iter().chain([newest]) {
+            met(&checkpoint);
+            added.add(checkpoint)?;
+        }
+        *self = Self { chain: Arc::clone(&chain), numbers: before.start..end };
+        Ok(chain)
     }
 }
 

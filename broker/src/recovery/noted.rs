@@ -6,7 +6,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use weir_segment_store::{ObjectName, checkpoint::Chain};
+use weir_segment_store::{
+    ObjectName,
+    checkpoint::{Checkpoint, Line},
+};
 
 /// The objects that were met. Clones share it. It is as large as what the sessions that are read refer
 /// to, which the partitions hold afterwards.
@@ -14,11 +17,14 @@ use weir_segment_store::{ObjectName, checkpoint::Chain};
 pub(crate) struct Noted(Arc<Mutex<BTreeSet<ObjectName>>>);
 
 impl Noted {
-    /// A chain has been read.
-    pub(super) fn chain(&self, chain: &Chain) {
-        let listings = chain.partitions.values();
-        let references = listings.flat_map(|listing| &listing.references);
-        self.lock().extend(references.map(|reference| reference.object));
+    /// A checkpoint has been read.
+    pub(super) fn checkpoint(&self, checkpoint: &Checkpoint) {
+        let mut noted = self.lock();
+        for (_, line) in &checkpoint.partitions {
+            if let Line::Whole(listing) | Line::Delta(listing) = line {
+                noted.extend(listing.references.iter().map(|reference| reference.object));
+            }
+        }
     }
 
     /// Slots have been read.

@@ -15,19 +15,20 @@ use weir_meta::{
 };
 use weir_segment_store::{
     NameError, Reference, Store, StoreError,
-    checkpoint::{Chain, ChainError, DecodeError},
+    checkpoint::{Chain, ChainError, Checkpoint, DecodeError},
     journal::{self, Journal, StoredSlot},
     object::BatchEntry,
 };
 
-use super::{
-    Census, Noted,
-    chain::{Links, read_chain},
-};
+use super::{Census, Noted, chain::Links};
 use crate::shard::Listings;
 
 /// How often a session that goes on is read before it is left to later.
 const READS_OF_MOVING: u32 = 10;
+
+/// How many slots are read ahead at a time: a checkpoint may spare those that follow, and a release is not to wait
+/// until they are read.
+const AHEAD_MAX: u64 = 64;
 
 /// What a session left, or what is known of one that goes on.
 #[derive(Debug)]
@@ -35,7 +36,7 @@ pub(crate) struct SessionLogs {
     /// Its end: nothing at or above this slot counts, or has been read.
     pub(crate) end: Slot,
     /// Its checkpoints.
-    pub(crate) chain: Chain,
+    pub(crate) chain: Arc<Chain>,
     /// The chunks of the slots behind them, in order.
     pub(crate) chunks: BTreeMap<TopicPartition, Vec<(Slot, Reference, Vec<BatchEntry>)>>,
     /// What the metadata said of it when it was read; `None` if it is this very session.
@@ -51,7 +52,7 @@ impl SessionLogs {
         chain: Chain,
         chunks: BTreeMap<TopicPartition, Vec<(Slot, Reference, Vec<BatchEntry>)>>,
     ) -> Self {
-        Self { end, chain, chunks, wal: None, stale: false }
+        Self { end, chain: Arc::new(chain), chunks, wal: None, stale: false }
     }
 
     /// Whether it need not be read again to know all below `upto`, or all if it is ended.
@@ -206,7 +207,8 @@ impl Sessions {
 
     /// Takes in what this very session knows of partitions that it has released.
     pub(crate) fn know_own(&mut self, session: SessionId, listings: Listings) {
-        let chain = Chain { partitions: listings.into_iter().collect(), ..Chain::empty() };
+        let mut chain = Chain::empty();
+        chain.partitions = listings.into_iter().collect();
         self.read.insert(session, SessionLogs::new(Slot(u64::MAX), chain, BTreeMap::new()));
     }
 
@@ -304,26 +306,28 @@ impl Sessions {
             return Ok(());
         }
         let wal = self.wal(session).await?;
-        let logs = match upto {
-            _ if wal.sealed.is_some() => self.read_to_the_end(session, wal).await?,
-            Some(upto) => self.read_below(session, wal, upto).await?,
-            None => return Err(SessionError::NotSealed(session)),
-        };
-        self.read.insert(session, logs);
-        Ok(())
+        match upto {
+            _ if wal.sealed.is_some() => {
+                let logs = self.read_to_the_end(session, wal).await?;
+                self.read.insert(session, logs);
+                Ok(())
+            }
+            Some(upto) => self.read_below(session, wal, upto).await,
+            None => Err(SessionError::NotSealed(session)),
+        }
     }
 
-    /// Reads the checkpoints of a session that is about to give something up: less is to be read then.
+    /// Reads what there is already of a session that is about to give something up: little is to be read then.
     ///
     /// # Errors
-    /// When any of them can't be read.
+    /// When any of it can't be read.
     pub(crate) async fn warm_up(&mut self, session: SessionId) -> Result<(), SessionError> {
         let wal = self.wal(session).await?;
-        if let (Some(pointer), None) = (&wal.checkpoint, &wal.sealed) {
-            let links = self.links.entry(session).or_default();
-            if links.follow(&self.store, pointer).await? {
-                self.noted.chain(&links.chain()?);
-            }
+        if wal.sealed.is_none() {
+            let begun = Instant::now();
+            self.read_on(session, wal, None).await?;
+            let upto = self.read.get(&session).map(|logs| logs.end);
+            tracing::debug!(%session, ?upto, took = ?begun.elapsed(), "read ahead");
         }
         Ok(())
     }
@@ -355,7 +359,6 @@ impl Sessions {
         wal: Wal,
     ) -> Result<SessionLogs, SessionError> {
         let chain = self.chain(&wal).await?;
-        self.noted.chain(&chain);
         let from = chain.covers_below.max(wal.trim);
         let sealed = self.journal.seal(session, from).await?;
         self.noted.slots(sealed.slots.iter().map(|slot| slot.object));
@@ -378,46 +381,66 @@ impl Sessions {
         session: SessionId,
         mut wal: Wal,
         end: Slot,
-    ) -> Result<SessionLogs, SessionError> {
-        let mut known = self.read.remove(&session).filter(|logs| logs.wal.is_some());
-        for turn in 0..READS_OF_MOVING {
-            if turn > 0 {
-                wal = self.wal(session).await?;
-            }
+    ) -> Result<(), SessionError> {
+        for _ in 0..READS_OF_MOVING {
             if wal.sealed.is_some() {
                 // It has been ended meanwhile: others need all of it.
-                return self.read_to_the_end(session, wal).await;
+                let logs = self.read_to_the_end(session, wal).await?;
+                self.read.insert(session, logs);
+                return Ok(());
             }
-            let chain = match self.linked(session, &wal).await {
-                // A newer full one has taken its place.
-                Err(SessionError::Store(StoreError::NotFound(_))) => continue,
-                chain => chain?,
-            };
-            self.noted.chain(&chain);
-            let begin = chain.covers_below.max(wal.trim);
-            let from = known.as_ref().map_or(begin, |known| known.end.max(begin));
-            let slots = if from < end {
-                self.journal.read(session, from, end).await?
-            } else {
-                Some(Vec::new())
-            };
-            let Some(slots) = slots else { continue };
-            self.noted.slots(slots.iter().map(|slot| slot.object));
-            let chunks = known.take().map(|known| known.chunks).unwrap_or_default();
-            let mut logs = SessionLogs { end: from, chain, chunks, wal: Some(wal), stale: false };
-            logs.forget_below(begin);
-            logs.extend(slots, from.max(end));
-            return Ok(logs);
+            if self.read_on(session, wal, Some(end)).await? {
+                return Ok(());
+            }
+            wal = self.wal(session).await?;
         }
         Err(SessionError::Overtaken(session))
     }
 
+    /// Reads what is new of a session that goes on: below `upto`, or as far as there is something. Returns
+    /// whether that was there, or the session has trimmed its log meanwhile.
+    async fn read_on(
+        &mut self,
+        session: SessionId,
+        wal: Wal,
+        upto: Option<Slot>,
+    ) -> Result<bool, SessionError> {
+        let chain = match self.linked(session, &wal).await {
+            // A newer full one has taken its place.
+            Err(SessionError::Store(StoreError::NotFound(_))) => return Ok(false),
+            chain => chain?,
+        };
+        let begin = chain.covers_below.max(wal.trim);
+        let known = self.read.get(&session).filter(|logs| logs.wal.is_some());
+        let from = known.map_or(begin, |known| known.end.max(begin));
+        let slots = match upto {
+            None => {
+                let below = Slot(from.0.saturating_add(AHEAD_MAX));
+                self.journal.look_ahead(session, from, below).await?
+            }
+            Some(upto) if from < upto => match self.journal.read(session, from, upto).await? {
+                Some(slots) => slots,
+                None => return Ok(false),
+            },
+            Some(_) => Vec::new(),
+        };
+        self.noted.slots(slots.iter().map(|slot| slot.object));
+        let known = self.read.remove(&session).filter(|logs| logs.wal.is_some());
+        let chunks = known.map(|known| known.chunks).unwrap_or_default();
+        let end = slots.last().map_or(from, |last| last.slot.next());
+        let mut logs = SessionLogs { end: from, chain, chunks, wal: Some(wal), stale: false };
+        logs.forget_below(begin);
+        logs.extend(slots, end);
+        self.read.insert(session, logs);
+        Ok(true)
+    }
+
     /// The chain of a session that goes on.
-    async fn linked(&mut self, session: SessionId, wal: &Wal) -> Result<Chain, SessionError> {
-        let Some(pointer) = &wal.checkpoint else { return Ok(Chain::empty()) };
-        let links = self.links.entry(session).or_default();
-        links.follow(&self.store, pointer).await?;
-        Ok(links.chain()?)
+    async fn linked(&mut self, session: SessionId, wal: &Wal) -> Result<Arc<Chain>, SessionError> {
+        let Some(pointer) = &wal.checkpoint else { return Ok(Arc::new(Chain::empty())) };
+        let Self { links, noted, store, .. } = self;
+        let links = links.entry(session).or_default();
+        links.follow(store, pointer, |checkpoint| noted.checkpoint(checkpoint)).await
     }
 
     async fn wal(&self, session: SessionId) -> Result<Wal, SessionError> {
@@ -425,11 +448,10 @@ impl Sessions {
         wal.map(|found| found.value).ok_or(SessionError::Unknown(session))
     }
 
-    async fn chain(&self, wal: &Wal) -> Result<Chain, SessionError> {
-        match &wal.checkpoint {
-            Some(pointer) => Ok(read_chain(&self.store, pointer).await?.0),
-            None => Ok(Chain::empty()),
-        }
+    async fn chain(&self, wal: &Wal) -> Result<Arc<Chain>, SessionError> {
+        let Some(pointer) = &wal.checkpoint else { return Ok(Arc::new(Chain::empty())) };
+        let met = |checkpoint: &Checkpoint| self.noted.checkpoint(checkpoint);
+        Links::default().follow(&self.store, pointer, met).await
     }
 }
 

@@ -7,7 +7,7 @@ use weir_ids::{ClaimNumber, SessionId, Slot, TopicPartition};
 use super::{Checkpoint, Line, Listing, MAX_DELTAS};
 
 /// What a session's published checkpoints say together.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Chain {
     /// Slots below this are covered.
     pub covers_below: Slot,
@@ -15,6 +15,16 @@ pub struct Chain {
     pub adopted_through: ClaimNumber,
     /// The partitions that the chain lists.
     pub partitions: BTreeMap<TopicPartition, Listing>,
+    /// The checkpoint that was added last.
+    last: Option<Link>,
+}
+
+/// Which checkpoint it is, and on which full one it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Link {
+    session: SessionId,
+    number: u64,
+    full: u64,
 }
 
 /// Checkpoints that do not form a chain.
@@ -36,6 +46,7 @@ impl Chain {
             covers_below: Slot::OPEN.next(),
             adopted_through: ClaimNumber::NONE,
             partitions: BTreeMap::new(),
+            last: None,
         }
     }
 
@@ -56,33 +67,36 @@ impl Chain {
     /// When they do not follow one another.
     pub fn add_up(checkpoints: impl IntoIterator<Item = Checkpoint>) -> Result<Self, ChainError> {
         let mut chain = Self::empty();
-        let mut before: Option<(SessionId, u64, u64)> = None;
         for checkpoint in checkpoints {
-            let fits = match before {
-                None => checkpoint.number == checkpoint.full,
-                Some((session, number, full)) => {
-                    (checkpoint.session, Some(checkpoint.number), checkpoint.full)
-                        == (session, number.checked_add(1), full)
-                }
-            };
-            if !fits {
-                return Err(error(&checkpoint, "it does not follow the one before it"));
-            }
-            if checkpoint.covers_below < chain.covers_below
-                || checkpoint.adopted_through < chain.adopted_through
-            {
-                return Err(error(&checkpoint, "it covers less than the one before it"));
-            }
-            before = Some((checkpoint.session, checkpoint.number, checkpoint.full));
             chain.add(checkpoint)?;
         }
         Ok(chain)
     }
 
-    fn add(&mut self, checkpoint: Checkpoint) -> Result<(), ChainError> {
+    /// Adds the checkpoint that follows: a full one if this is empty, a delta on it otherwise.
+    ///
+    /// # Errors
+    /// When it is another one; nothing of this is of use then.
+    pub fn add(&mut self, checkpoint: Checkpoint) -> Result<(), ChainError> {
+        let &Checkpoint { session, number, full, .. } = &checkpoint;
+        let fits = match self.last {
+            None => number == full,
+            Some(last) => {
+                (session, Some(number), full)
+                    == (last.session, last.number.checked_add(1), last.full)
+            }
+        };
+        if !fits {
+            return Err(error(&checkpoint, "it does not follow the one before it"));
+        }
+        if checkpoint.covers_below < self.covers_below
+            || checkpoint.adopted_through < self.adopted_through
+        {
+            return Err(error(&checkpoint, "it covers less than the one before it"));
+        }
+        self.last = Some(Link { session, number, full });
         self.covers_below = checkpoint.covers_below;
         self.adopted_through = checkpoint.adopted_through;
-        let (session, number) = (checkpoint.session, checkpoint.number);
         for (partition, line) in checkpoint.partitions {
             match line {
                 Line::Whole(listing) => {

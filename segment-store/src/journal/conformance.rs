@@ -16,6 +16,7 @@ pub async fn all<J: Journal, F: Future<Output = J>>(make: impl Fn() -> F) {
     a_session_that_never_wrote_ends_at_slot_one(&make().await).await;
     a_session_is_opened_once(&make().await).await;
     trimming_keeps_what_is_named(&make().await).await;
+    looking_ahead_finds_what_a_seal_finds_and_ends_nothing(&make().await).await;
     sessions_are_listed(&make().await).await;
 }
 
@@ -89,6 +90,23 @@ async fn trimming_keeps_what_is_named(journal: &impl Journal) {
     let sealed = journal.seal(SESSION, Slot(11)).await.unwrap();
     let slots: Vec<u64> = sealed.slots.iter().map(|stored| stored.slot.0).collect();
     assert_eq!((sealed.end, slots), (Slot(13), vec![11, 12]));
+}
+
+async fn looking_ahead_finds_what_a_seal_finds_and_ends_nothing(journal: &impl Journal) {
+    let mut writer = journal.open(SESSION).await.unwrap();
+    for slot in (1..=9).map(Slot) {
+        writer.append(slot, one_batch(slot)).await.unwrap();
+    }
+    let ahead = journal.look_ahead(SESSION, Slot(4), Slot(8)).await.unwrap();
+    let nothing = journal.look_ahead(SESSION, Slot(10), Slot(99)).await.unwrap();
+    assert!(ahead.len() <= 4 && nothing.is_empty(), "{ahead:?} {nothing:?}");
+    writer.append(Slot(10), one_batch(Slot(10))).await.unwrap();
+    let sealed = journal.seal(SESSION, Slot(4)).await.unwrap();
+    assert_eq!((sealed.end, sealed.slots.len()), (Slot(11), 7));
+    for (ahead, sealed) in ahead.iter().zip(&sealed.slots) {
+        assert_eq!((ahead.slot, ahead.object), (sealed.slot, sealed.object));
+        assert_eq!((ahead.origin, &ahead.chunks), (sealed.origin, &sealed.chunks));
+    }
 }
 
 async fn sessions_are_listed(journal: &impl Journal) {

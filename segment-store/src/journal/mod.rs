@@ -49,6 +49,17 @@ pub trait Journal: Send + Sync {
         below: Slot,
     ) -> Result<Option<Vec<StoredSlot>>, Error>;
 
+    /// Reads the slots from `from` on of a session that goes on, those below `below` that are there and can be
+    /// read now, perhaps none. [`Journal::read`] has less to read later.
+    async fn look_ahead(
+        &self,
+        _session: SessionId,
+        _from: Slot,
+        _below: Slot,
+    ) -> Result<Vec<StoredSlot>, Error> {
+        Ok(Vec::new())
+    }
+
     /// Makes the slots below `below`, which were answered to a writer of this journal, readable for others while the
     /// session goes on. Before that, only [`Journal::seal`] may find them.
     async fn settle(&self, _session: SessionId, _below: Slot) -> Result<(), Error> {

@@ -1,6 +1,9 @@
+use std::sync::Mutex;
+
 use async_trait::async_trait;
 use weir_meta::{SESSION_TTL, model::Session, store::Memory};
 use weir_segment_store::{
+    ObjectName,
     journal::{Error, Sealed, Writer},
     testing::{Fate, FaultyObjects, Request},
 };
@@ -39,7 +42,84 @@ impl Journal for Ending {
         &self,
         _: SessionId,
         _: Slot,
-        _: &(dyn for<'a> Fn(&'a weir_segment_store::ObjectName) -> bool + Sync),
+        _: &(dyn for<'a> Fn(&'a ObjectName) -> bool + Sync),
+    ) -> Result<(), Error> {
+        unreachable!("nobody trims");
+    }
+
+    async fn sessions(&self) -> Result<Vec<SessionId>, Error> {
+        unreachable!("nobody asks");
+    }
+}
+
+/// A session that has not been ended.
+async fn going_on(metadata: &Metadata) -> SessionId {
+    let session = metadata.allocate_session(NODE).await.unwrap();
+    let shown = Session { node: NODE, rpc: None, zone: None };
+    metadata.register_session(session, &shown, SESSION_TTL).await.unwrap();
+    session
+}
+
+fn no_store() -> Store {
+    Store::new(Arc::new(FaultyObjects::new(|_: Request, _: &str| Fate::Done)), None)
+}
+
+#[tokio::test]
+async fn a_session_that_is_ended_while_it_is_read_is_read_to_its_end() {
+    let metadata = Metadata::new(Arc::new(Memory::new()));
+    let session = going_on(&metadata).await;
+    let journal = Arc::new(Ending(metadata.clone()));
+    let mut sessions = Sessions::new(metadata, no_store(), journal, Right::Of(NODE));
+    // One partition was released below that slot; others may need all there is.
+    sessions.read(session, Some(UPTO)).await.unwrap();
+    assert_eq!(sessions.all()[&session].end, END);
+    assert!(sessions.confirm().await.unwrap());
+}
+
+/// A log that goes on, of empty slots, which remembers what was read of it.
+struct GoingOn {
+    end: Slot,
+    read: Mutex<Vec<(Slot, Slot)>>,
+}
+
+#[async_trait]
+impl Journal for GoingOn {
+    async fn open(&self, _: SessionId) -> Result<Box<dyn Writer>, Error> {
+        unreachable!("nobody writes");
+    }
+
+    async fn seal(&self, _: SessionId, _: Slot) -> Result<Sealed, Error> {
+        unreachable!("it goes on");
+    }
+
+    async fn read(
+        &self,
+        session: SessionId,
+        from: Slot,
+        below: Slot,
+    ) -> Result<Option<Vec<StoredSlot>>, Error> {
+        self.read.lock().unwrap().push((from, below));
+        let empty = |slot| {
+            let object = ObjectName::WalSlot { session, slot };
+            StoredSlot { slot, object, origin: 0, chunks: Vec::new() }
+        };
+        Ok(Some((from.0..below.0).map(Slot).map(empty).collect()))
+    }
+
+    async fn look_ahead(
+        &self,
+        session: SessionId,
+        from: Slot,
+        below: Slot,
+    ) -> Result<Vec<StoredSlot>, Error> {
+        Ok(self.read(session, from, self.end.min(below)).await?.unwrap())
+    }
+
+    async fn trim(
+        &self,
+        _: SessionId,
+        _: Slot,
+        _: &(dyn for<'a> Fn(&'a ObjectName) -> bool + Sync),
     ) -> Result<(), Error> {
         unreachable!("nobody trims");
     }
@@ -50,16 +130,14 @@ impl Journal for Ending {
 }
 
 #[tokio::test]
-async fn a_session_that_is_ended_while_it_is_read_is_read_to_its_end() {
+async fn what_was_read_ahead_of_a_session_is_not_read_again() {
     let metadata = Metadata::new(Arc::new(Memory::new()));
-    let session = metadata.allocate_session(NODE).await.unwrap();
-    let shown = Session { node: NODE, rpc: None, zone: None };
-    metadata.register_session(session, &shown, SESSION_TTL).await.unwrap();
-    let journal = Arc::new(Ending(metadata.clone()));
-    let store = Store::new(Arc::new(FaultyObjects::new(|_: Request, _: &str| Fate::Done)), None);
-    let mut sessions = Sessions::new(metadata, store, journal, Right::Of(NODE));
-    // One partition was released below that slot; others may need all there is.
-    sessions.read(session, Some(UPTO)).await.unwrap();
+    let session = going_on(&metadata).await;
+    let journal = Arc::new(GoingOn { end: UPTO, read: Mutex::default() });
+    let mut sessions = Sessions::new(metadata, no_store(), journal.clone(), Right::Of(NODE));
+    sessions.warm_up(session).await.unwrap();
+    sessions.read(session, Some(END)).await.unwrap();
+    assert_eq!(*journal.read.lock().unwrap(), [(Slot(1), UPTO), (UPTO, END)]);
     assert_eq!(sessions.all()[&session].end, END);
     assert!(sessions.confirm().await.unwrap());
 }

@@ -128,6 +128,15 @@ impl Journal for ObjectJournal {
         self.read_slots(session, from, below).await
     }
 
+    async fn look_ahead(
+        &self,
+        session: SessionId,
+        from: Slot,
+        below: Slot,
+    ) -> Result<Vec<StoredSlot>, Error> {
+        self.read_ahead(session, from, below).await
+    }
+
     async fn trim(
         &self,
         session: SessionId,

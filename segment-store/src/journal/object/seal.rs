@@ -78,6 +78,23 @@ impl ObjectJournal {
         Ok(Some(slots))
     }
 
+    /// Reads slots without ending the session, up to the first that is not there.
+    pub(super) async fn read_ahead(
+        &self,
+        session: SessionId,
+        from: Slot,
+        below: Slot,
+    ) -> Result<Vec<StoredSlot>, Error> {
+        let mut found = stream::iter(from.0..below.0)
+            .map(|slot| self.look(session, Slot(slot)))
+            .buffered(self.settings.read_ahead.max(1));
+        let mut slots = Vec::new();
+        while let Some(Found::Slot(slot)) = found.next().await.transpose()? {
+            slots.push(slot);
+        }
+        Ok(slots)
+    }
+
     /// Whether there is a fence in `slot`.
     pub(super) async fn has_fence(&self, session: SessionId, slot: Slot) -> Result<bool, Error> {
         Ok(matches!(self.look(session, slot).await?, Found::Fence))

@@ -222,6 +222,8 @@ async fn a_hole_ends_the_log_and_what_lies_above_it_is_void() {
     assert!(timeout(minute, &mut third).await.is_err(), "it landed, but the second is missing");
     assert!(timeout(minute, &mut second).await.is_err());
 
+    let ahead = over(objects.clone(), 4).look_ahead(SESSION, Slot(1), Slot(4)).await.unwrap();
+    assert_eq!(ahead.iter().map(|stored| stored.slot).collect::<Vec<_>>(), [Slot(1)]);
     let sealed = over(objects.clone(), 2).seal(SESSION, Slot(1)).await.unwrap();
     assert_eq!((sealed.end, numbers(&sealed)), (Slot(2), vec![1]));
     healed.store(true, Ordering::Relaxed);
