@@ -16,7 +16,7 @@ use crate::{Broker, shard::ShardHandle};
 /// How many partitions are given up together: each of them waits until all are.
 const TOGETHER: usize = 256;
 /// How long the next owner has to read the checkpoints, and what has been written since, before anything stops.
-const WARM_UP: Duration = Duration::from_millis(500);
+const WARM_UP: Duration = Duration::from_secs(1);
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LONGEST_RETRY: Duration = Duration::from_secs(2);
 

@@ -132,10 +132,12 @@ fn sessions_and_wals() {
         adopted_through: ClaimNumber(9),
     };
     let sealed = Some(Seal { at: Slot(1_003), detail: None });
-    let mut value = Wal { node: None, checkpoint: Some(checkpoint), trim: Slot(977), sealed };
+    let mut value = Wal { checkpoint: Some(checkpoint), trim: Slot(977), sealed, ..Wal::default() };
     check("wal-sealed.v1", key.clone(), &value);
     value.sealed = Some(Seal { at: Slot(1_003), detail: Some("3:88".to_owned()) });
-    check("wal-sealed-detail.v1", key, &value);
+    check("wal-sealed-detail.v1", key.clone(), &value);
+    let rpc = Some("10.0.0.1:9192".to_owned());
+    check("wal-rpc.v1", key, &Wal { rpc, ..Wal::of(NodeId(1)) });
 }
 
 #[test]

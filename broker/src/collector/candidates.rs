@@ -68,7 +68,7 @@ mod tests {
             adopted_through: ClaimNumber::NONE,
         };
         let seal = sealed.then_some(Seal { at: Slot(9), detail: None });
-        Wal { node: None, checkpoint: Some(pointer), trim: Slot(5), sealed: seal }
+        Wal { checkpoint: Some(pointer), trim: Slot(5), sealed: seal, ..Wal::default() }
     }
 
     fn slots(wal: Option<&Wal>) -> Vec<u64> {

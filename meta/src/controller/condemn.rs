@@ -31,7 +31,8 @@ impl Inner {
             let Some(id) = Wal::session(&entry.key) else { continue };
             match Wal::decode(entry) {
                 Ok(wal) if wal.sealed.is_none() => {
-                    unsealed.insert(id, Unsealed { node: wal.node, condemned: false });
+                    let Wal { node, rpc, .. } = wal;
+                    unsealed.insert(id, Unsealed { node, rpc, condemned: false });
                 }
                 Ok(_) => {}
                 Err(error) => tracing::error!(%error, "a session can't be read and is left alone"),

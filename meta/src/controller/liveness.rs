@@ -6,7 +6,7 @@
 //! It is condemned when
 //! - it has been missing for [`MISSING_AFTER`], as this controller has seen it in this term over a link
 //!   that has been healthy for [`TRUSTED_AFTER`], and has not answered when asked before that; or
-//! - somebody reports it broken, and what is at its address refuses: at once.
+//! - somebody reports it broken, or finds that it is missing, and what is at its address refuses: at once.
 //!
 //! Partitions stay with a node while it has a registered session; while it has a missing one, which
 //! may be serving them; and for [`DEAD_AFTER`] when it has neither, as after an orderly end. They go
@@ -89,14 +89,18 @@ struct Missing {
     /// When it was asked last, and answered.
     answered: Option<Instant>,
     node: Option<NodeId>,
-    /// How it was registered, if that was seen in this term.
+    /// How it was registered, if that is known.
     session: Option<Session>,
+    /// Whether it has been asked since it was found to be missing.
+    asked: bool,
 }
 
 /// A WAL that is not sealed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Unsealed {
     pub(super) node: Option<NodeId>,
+    /// Where its session's broker was reached.
+    pub(super) rpc: Option<String>,
     pub(super) condemned: bool,
 }
 
@@ -116,6 +120,8 @@ pub(super) enum Suspicion {
     Missing(Instant),
     /// Somebody can't reach it.
     Reported,
+    /// It has just been found to be missing.
+    Found,
 }
 
 impl fmt::Debug for Suspicion {
@@ -124,6 +130,7 @@ impl fmt::Debug for Suspicion {
         f.write_str(match self {
             Self::Missing(_) => "Missing",
             Self::Reported => "Reported",
+            Self::Found => "Found",
         })
     }
 }
@@ -137,11 +144,19 @@ impl Missing {
     }
 }
 
+impl Unsealed {
+    /// How its session was registered, if that is known.
+    fn session(&self) -> Option<Session> {
+        Some(Session { node: self.node?, rpc: Some(self.rpc.clone()?), zone: None })
+    }
+}
+
 impl Suspect {
     /// Whether it is to be condemned, given what came of asking it.
     pub(super) fn is_gone(&self, probed: Probed) -> bool {
         match (self.why, probed) {
-            (_, Probed::Answers) | (Suspicion::Reported, Probed::Silent) => false,
+            (_, Probed::Answers) => false,
+            (Suspicion::Reported | Suspicion::Found, Probed::Silent) => false,
             (_, Probed::Refuses) | (Suspicion::Missing(_), Probed::Silent) => true,
         }
     }
@@ -193,7 +208,8 @@ impl Liveness {
             if wal.condemned {
                 self.condemned.insert(*id);
             } else if !self.registered.contains_key(id) {
-                let now = Missing { since: at, answered: None, node, session: vanished };
+                let session = vanished.or_else(|| wal.session());
+                let now = Missing { since: at, answered: None, node, session, asked: false };
                 self.missing.insert(*id, before.remove(id).unwrap_or(now));
             }
         }
@@ -209,16 +225,21 @@ impl Liveness {
     }
 
     /// The sessions to ask now, given which were reported.
-    pub(super) fn suspects(&self, link: Link, reported: &BTreeSet<SessionId>) -> Vec<Suspect> {
+    pub(super) fn suspects(&mut self, link: Link, reported: &BTreeSet<SessionId>) -> Vec<Suspect> {
         let mut suspects = Vec::new();
-        for (id, missing) in &self.missing {
+        for (id, missing) in &mut self.missing {
             let why = if missing.is_due(link) {
                 Suspicion::Missing(missing.since)
-            } else if missing.session.is_some() && reported.contains(id) {
+            } else if missing.session.is_none() {
+                continue;
+            } else if reported.contains(id) {
                 Suspicion::Reported
+            } else if !missing.asked {
+                Suspicion::Found
             } else {
                 continue;
             };
+            missing.asked = true;
             let (node, session) = (missing.node, missing.session.clone());
             suspects.push(Suspect { id: *id, node, session, why });
         }

@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! wals/00000000000000000041
-//! {"v":1,"node":1,"checkpoint":{"object":"9a/ckp/41/12","number":12,"covers_below":977,
+//! {"v":1,"node":1,"rpc":"10.0.0.1:9192","checkpoint":{"object":"9a/ckp/41/12","number":12,"covers_below":977,
 //!  "adopted_through":9},"trim":977,"sealed":{"at":1003}}
 //! ```
 //!
 //! Written by the owner until it is sealed, then by garbage collection alone; never removed while a
 //! `logs/` key needs the session. The node is that of the session's broker, so that a later session
-//! of the same node may end it; keys of older versions do not say.
+//! of the same node may end it, the address that it registered with; keys of older versions do not say.
 //!
 //! Invariants (decided here, carried out by compare-and-swap):
 //! - a checkpoint never covers less, or adopts less, than the one before, and none is published
@@ -30,6 +30,10 @@ pub struct Wal {
     /// The node that its session runs on, if that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<NodeId>,
+    /// Where other roles reach its broker, once that has registered: whoever finds that it is not registered can
+    /// ask it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rpc: Option<String>,
     /// The newest published checkpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<CheckpointPointer>,
@@ -113,7 +117,7 @@ impl Record for Wal {}
 
 impl Default for Wal {
     fn default() -> Self {
-        Self { node: None, checkpoint: None, trim: Slot::OPEN.next(), sealed: None }
+        Self { node: None, rpc: None, checkpoint: None, trim: Slot::OPEN.next(), sealed: None }
     }
 }
 

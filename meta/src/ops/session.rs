@@ -125,10 +125,14 @@ impl Metadata {
             if self.is_condemned(id).await? {
                 return Err(RegisterError::Condemned { session: id });
             }
-            let txn = Txn::new()
+            let mut txn = Txn::new()
                 .when(Compare::unchanged(Wal::key(id), wal.revision))
                 .when(Compare::absent(Condemned::key(id)))
                 .put_leased(key.clone(), session.encode(), lease);
+            if wal.value.rpc != session.rpc {
+                let wal = Wal { rpc: session.rpc.clone(), ..wal.value };
+                txn = txn.put(Wal::key(id), wal.encode());
+            }
             if unclear.commit(self.store(), txn).await?.is_some() {
                 return Ok(Registration { id, session: session.clone(), ttl, lease, sent });
             }

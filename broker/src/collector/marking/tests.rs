@@ -34,7 +34,7 @@ fn wal(session: SessionId, sealed: Option<u64>) -> Wal {
         adopted_through: ClaimNumber(1),
     };
     let sealed = sealed.map(|at| Seal { at: Slot(at), detail: None });
-    Wal { node: None, checkpoint: Some(pointer), trim: Slot(5), sealed }
+    Wal { checkpoint: Some(pointer), trim: Slot(5), sealed, ..Wal::default() }
 }
 
 /// Two sessions, one sealed at slot 7. What is in `owners` is a partition's owner and its claim.

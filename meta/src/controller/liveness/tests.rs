@@ -47,7 +47,7 @@ impl Term {
     fn register(&mut self, id: u64, node: u32) {
         self.registered.retain(|view| view.id != SessionId(id));
         self.registered.push(view(id, node));
-        let unsealed = Unsealed { node: Some(NodeId(node)), condemned: false };
+        let unsealed = Unsealed { node: Some(NodeId(node)), rpc: None, condemned: false };
         self.unsealed.entry(SessionId(id)).or_insert(unsealed);
     }
 
@@ -58,7 +58,9 @@ impl Term {
     /// A round of the driver at `second`, up to whom it asks; whom it asks for being missing.
     fn at(&mut self, second: u32) -> Vec<u64> {
         self.link.arrived(self.start + SECOND * second);
-        self.round(second, &[]).iter().map(|suspect| suspect.id.0).collect()
+        let asked = self.round(second, &[]);
+        let missing = asked.iter().filter(|suspect| matches!(suspect.why, Suspicion::Missing(_)));
+        missing.map(|suspect| suspect.id.0).collect()
     }
 
     fn round(&mut self, second: u32, reported: &[u64]) -> Vec<Suspect> {
@@ -162,6 +164,22 @@ fn a_report_is_followed_at_once_and_believed_if_refused() {
 }
 
 #[test]
+fn who_is_found_to_be_missing_is_asked_once_and_gone_if_it_refuses() {
+    let mut term = Term::new(&[(5, 1), (6, 2)]);
+    term.lose(6);
+    let suspects = term.round(1, &[]);
+    let [suspect] = &suspects[..] else { panic!("{suspects:?}") };
+    assert_eq!((suspect.id, suspect.why), (SessionId(6), Suspicion::Found));
+    assert!(!suspect.is_gone(Probed::Answers) && !suspect.is_gone(Probed::Silent));
+    assert!(suspect.is_gone(Probed::Refuses));
+    assert_eq!(term.round(1, &[]), []);
+    term.register(6, 2);
+    term.at(2);
+    term.lose(6);
+    assert_eq!(term.round(3, &[]).len(), 1, "it was there again");
+}
+
+#[test]
 fn what_ended_in_order_is_not_condemned_and_its_partitions_go_later() {
     let mut term = Term::new(&[(5, 1), (6, 2)]);
     term.lose(6);
@@ -201,10 +219,10 @@ fn a_node_that_was_restarted_is_alive_by_its_new_session() {
 fn a_new_term_finds_what_an_earlier_one_left() {
     let start = Instant::now();
     let mut liveness = Liveness::default();
-    let wal = |node, condemned| Unsealed { node, condemned };
+    let wal = |node, condemned| Unsealed { node, rpc: None, condemned };
     let unsealed = BTreeMap::from([
         (SessionId(3), wal(None, false)),
-        (SessionId(4), wal(Some(NodeId(2)), false)),
+        (SessionId(4), Unsealed { rpc: Some("b:1".to_owned()), ..wal(Some(NodeId(2)), false) }),
         (SessionId(5), wal(Some(NodeId(3)), true)),
     ]);
     liveness.see([view(9, 1)].iter(), std::iter::empty());
@@ -212,13 +230,17 @@ fn a_new_term_finds_what_an_earlier_one_left() {
     assert!(liveness.needs_look(link));
     liveness.look(start, &unsealed);
     assert!(!liveness.needs_look(link));
+    let found = liveness.suspects(link, &BTreeSet::new());
+    let there = Session { node: NodeId(2), rpc: Some("b:1".to_owned()), zone: None };
+    let asked: Vec<_> = found.iter().map(|s| (s.id.0, s.session.clone(), s.why)).collect();
+    assert_eq!(asked, [(4, Some(there.clone()), Suspicion::Found)], "nobody knows where 3 was");
     let brokers = Brokers { ready: nodes(&[1]), awaited: nodes(&[2]) };
     assert_eq!(liveness.brokers(nodes(&[2, 3]), start), brokers, "3 is condemned");
     (1..=6).for_each(|second| link.arrived(start + SECOND * second));
     assert!(liveness.needs_look(link), "before it is asked");
     let suspects = liveness.suspects(link, &BTreeSet::new());
     let asked: Vec<_> = suspects.iter().map(|s| (s.id.0, s.node, s.session.clone())).collect();
-    assert_eq!(asked, [(3, None, None), (4, Some(NodeId(2)), None)]);
+    assert_eq!(asked, [(3, None, None), (4, Some(NodeId(2)), Some(there))]);
 }
 
 #[test]
@@ -341,7 +363,8 @@ fn check(steps: &[(Step, u8)]) {
                 let of = &mut known[view.id.0 as usize - 1];
                 (of.registered, of.answered) = (second, None);
             }
-            for suspect in term.round(second, &[]) {
+            let asked = term.round(second, &[]);
+            for suspect in asked.into_iter().filter(|suspect| suspect.why != Suspicion::Found) {
                 let of = &mut known[suspect.id.0 as usize - 1];
                 assert!(!of.condemned && term.unsealed.contains_key(&suspect.id));
                 let due = of.due(trouble);

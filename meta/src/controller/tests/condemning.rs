@@ -120,7 +120,7 @@ async fn a_dead_broker_is_condemned_when_its_lease_proves_nothing_any_more_and_n
     rig.until_condemned(VICTIM).await;
     rig.until_assigned([4, 0]).await;
     assert!(start.elapsed() < SESSION_PROOF + A_MOMENT, "{:?}", start.elapsed());
-    assert_eq!(rig.told.asked(), [VICTIM]);
+    assert_eq!(rig.told.asked(), [VICTIM; 2], "when it was found, and before the end");
     let again = Session { node: NodeId(2), rpc: None, zone: None };
     let refused = rig.metadata.register_session(VICTIM, &again, SESSION_TTL).await.unwrap_err();
     assert_eq!(refused, RegisterError::Condemned { session: VICTIM });
@@ -297,7 +297,8 @@ async fn trouble_with_the_controllers_own_link_begins_the_waiting_again() {
     let start = Instant::now();
     tokio::time::sleep(TRUSTED_AFTER - A_MOMENT).await;
     assert!(rig.process.controller.is_elected());
-    assert!(!rig.is_condemned(VICTIM).await && rig.told.asked().is_empty());
+    assert!(!rig.is_condemned(VICTIM).await);
+    assert_eq!(rig.told.asked(), [VICTIM], "when it was lost, and not since");
     rig.until_condemned(VICTIM).await;
     assert!(start.elapsed() < TRUSTED_AFTER + A_MOMENT, "{:?}", start.elapsed());
 }
@@ -325,7 +326,8 @@ async fn a_broker_that_ended_in_order_is_not_condemned() {
     tokio::time::sleep(DEAD_AFTER - A_MOMENT).await;
     assert_eq!(rig.assigned().await, [2, 2], "it may just be restarting");
     rig.until_assigned([4, 0]).await;
-    assert!(!rig.is_condemned(VICTIM).await && rig.told.asked().is_empty());
+    assert!(!rig.is_condemned(VICTIM).await);
+    assert_eq!(rig.told.asked(), [VICTIM], "when it was lost, and never again");
 }
 
 #[tokio::test(start_paused = true)]
@@ -345,6 +347,24 @@ async fn a_new_controller_goes_on_where_the_last_one_ended() {
     assert!(!rig.is_condemned(never).await, "this one has not seen it missing for long");
     rig.until_condemned(never).await;
     assert!(start.elapsed() >= TRUSTED_AFTER);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_controller_asks_at_once_whom_it_has_never_seen() {
+    let rig = Rig::start().await;
+    let shown = Session { node: NodeId(2), rpc: Some("b:9192".to_owned()), zone: None };
+    rig.metadata.register_session(VICTIM, &shown, SESSION_TTL).await.unwrap();
+    rig.process.tasks.shutdown().await.unwrap();
+    // The broker dies with the controller, and is forgotten before there is another.
+    rig.lose_lease(VICTIM).await;
+    rig.told.tell(VICTIM, Probed::Refuses);
+    let store = Arc::new(rig.store.clone());
+    let next = Process::probing(store, 3, Arc::new(rig.told.clone())).await;
+    next.controller.elected().await;
+    let start = Instant::now();
+    rig.until_assigned([4, 0]).await;
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    assert!(rig.is_condemned(VICTIM).await);
 }
 
 #[tokio::test(start_paused = true)]

@@ -109,6 +109,7 @@ impl WalKey {
         };
         Wal {
             node: None,
+            rpc: None,
             checkpoint: (self.published > 0).then_some(pointer),
             trim: slot(self.trim),
             sealed: (self.sealed > 0).then(|| Seal { at: slot(self.sealed), detail: None }),

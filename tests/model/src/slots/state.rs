@@ -111,6 +111,7 @@ impl Metadata {
         };
         Wal {
             node: None,
+            rpc: None,
             checkpoint: (self.covers > 1).then_some(pointer),
             trim: slot(self.trim),
             sealed: (self.sealed > 0).then(|| Seal { at: slot(self.sealed), detail: None }),
