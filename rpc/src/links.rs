@@ -98,6 +98,10 @@ impl Links {
     /// # Errors
     /// [`Failed::Refused`] and [`Failed::Unreachable`].
     pub async fn connect(&self, node: NodeId) -> Result<Connection, Failed> {
+        self.connect_to(node, None).await
+    }
+
+    async fn connect_to(&self, node: NodeId, known: Option<&str>) -> Result<Connection, Failed> {
         let way = self.way(node);
         if let Some(held) = way.held() {
             return Ok(held);
@@ -106,7 +110,7 @@ impl Links {
             let _one_at_a_time = way.connecting.lock().await;
             match way.held() {
                 Some(held) => Ok(held),
-                None => self.make(node, &way).await,
+                None => self.make(node, known, &way).await,
             }
         });
         let made = made.await.unwrap_or(Err(Failed::Unreachable));
@@ -117,8 +121,14 @@ impl Links {
         made
     }
 
-    async fn make(&self, node: NodeId, way: &Way) -> Result<Connection, Failed> {
-        let address = self.0.peers.address(node).ok_or(Failed::Unreachable)?;
+    async fn make(
+        &self,
+        node: NodeId,
+        known: Option<&str>,
+        way: &Way,
+    ) -> Result<Connection, Failed> {
+        let address = self.0.peers.address(node).or_else(|| known.map(str::to_owned));
+        let address = address.ok_or(Failed::Unreachable)?;
         let stream = TcpStream::connect(&address).await.map_err(|error| {
             tracing::debug!(%node, address, %error, "no connection");
             match error.kind() {
@@ -187,7 +197,24 @@ impl Links {
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
-        let connection = self.connect(node).await?;
+        self.call_at(node, None, ask).await
+    }
+
+    /// Asks `node` something, which was once reached at the address `known`: there it is asked if it is not known
+    /// to live.
+    ///
+    /// # Errors
+    /// [`Failed`].
+    pub async fn call_at<T, F>(
+        &self,
+        node: NodeId,
+        known: Option<&str>,
+        ask: impl FnOnce(Channel) -> F,
+    ) -> Result<T, Failed>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let connection = self.connect_to(node, known).await?;
         let asked = ask(connection.channel());
         tokio::select! {
             biased;

@@ -85,7 +85,11 @@ fn links(known: &Arc<Known>) -> (Links, Tasks) {
 }
 
 async fn ask(links: &Links, node: u32) -> Result<u32, Failed> {
-    let asked = links.call(NodeId(node), |channel| async move {
+    ask_at(links, node, None).await
+}
+
+async fn ask_at(links: &Links, node: u32, known: Option<&str>) -> Result<u32, Failed> {
+    let asked = links.call_at(NodeId(node), known, |channel| async move {
         HelloClient::new(channel).greet(greeting(&identity(1), &Runtime::system())).await
     });
     asked.await.map(|greeting| greeting.node)
@@ -149,6 +153,21 @@ async fn nobody_and_somebody_who_says_nothing_are_told_apart() {
     assert_eq!(ask(&links, 2).await, Err(Failed::Unreachable));
     assert_eq!(ask(&links, 3).await, Err(Failed::Refused));
     assert_eq!(known.told(), [(2, false), (3, false)]);
+}
+
+#[tokio::test]
+async fn who_is_not_known_to_live_is_asked_where_it_was() {
+    let known = Arc::new(Known::default());
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let place = gone.local_addr().unwrap().to_string();
+    drop(gone);
+    let (links, _tasks) = links(&known);
+    assert_eq!(ask(&links, 2).await, Err(Failed::Unreachable), "nobody knows where it is");
+    assert_eq!(ask_at(&links, 2, Some(&place)).await, Err(Failed::Refused));
+    let other = weir_runtime::blocking(|| Other::start(identity(2), "127.0.0.1:0")).await;
+    known.put(2, other.address);
+    assert_eq!(ask_at(&links, 2, Some(&place)).await, Ok(2), "it has moved");
+    other.end();
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub struct RemoteProbe(pub Links);
 #[async_trait]
 impl Probe for RemoteProbe {
     async fn probe(&self, id: SessionId, session: &Session) -> Probed {
-        let asked = self.0.call(session.node, |channel| async move {
+        let asked = self.0.call_at(session.node, session.rpc.as_deref(), |channel| async move {
             Client::new(channel).session(wire::Nothing::default()).await
         });
         match asked.await {
