@@ -21,8 +21,8 @@ use crate::{
 
 /// How many partitions are opened together: the claims of one round of transactions.
 const OPEN_TOGETHER: usize = 1024;
-/// How soon what was not opened is tried again: at once what a former owner is about to give up, other
-/// things later.
+/// How soon what was not opened is tried again, and how soon at last. What a former owner is about to give up is
+/// tried when that is heard, and meanwhile more is read of it.
 const FIRST_RETRY: Duration = Duration::from_millis(25);
 const LONGEST_RETRY: Duration = Duration::from_millis(500);
 /// How long a former owner is taken to be about to give something up.
@@ -47,6 +47,8 @@ struct Opened {
     ended_earlier: bool,
     retry_at: Option<Instant>,
     retry_pause: Duration,
+    /// Until when nothing is worth a try but what a former owner is heard to give up.
+    wait_until: Option<Instant>,
     /// Since when a former owner has had something to give up, or the last of it was given up.
     early_since: Option<Instant>,
 }
@@ -88,7 +90,13 @@ impl Broker {
                 biased;
                 changed = changes.next() => newest = changed,
                 () = released(&mut opened.releases) => {}
-                () = sleep_until(retry_at.unwrap_or_else(Instant::now)), if retry_at.is_some() => {}
+                () = sleep_until(retry_at.unwrap_or_else(Instant::now)), if retry_at.is_some() => {
+                    if opened.only_waits() {
+                        self.look_ahead().await;
+                        opened.retry_at = Some(Instant::now() + FIRST_RETRY);
+                        continue;
+                    }
+                }
                 () = sleep_until(look_at) => {
                     look_at = Instant::now() + LOOK_AT_COVERED;
                     if let Err(error) = self.forget_covered().await {
@@ -231,6 +239,11 @@ impl Opened {
         self.early_since.map(|since| since.elapsed())
     }
 
+    /// Whether there is nothing to do but to read ahead.
+    fn only_waits(&self) -> bool {
+        self.releases.is_some() && self.wait_until.is_some_and(|until| Instant::now() < until)
+    }
+
     /// Takes note of what could not be opened, and returns what is new of that.
     fn note(
         &mut self,
@@ -240,6 +253,8 @@ impl Opened {
     ) -> Vec<(TopicPartition, OpenError)> {
         let before = std::mem::take(&mut self.failing);
         let early = failures.iter().any(|(_, error)| error.is_early());
+        let all_early = early && failures.iter().all(|(_, error)| error.is_early());
+        self.wait_until = all_early.then(|| Instant::now() + LONGEST_RETRY);
         self.failing = failures
             .iter()
             .map(|(partition, _)| *partition)

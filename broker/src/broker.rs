@@ -324,6 +324,11 @@ impl Broker {
         self.opening.lock().await.released(end);
     }
 
+    /// Reads what is new of sessions that have something to give up to this broker.
+    pub(crate) async fn look_ahead(&self) {
+        self.opening.lock().await.look_ahead().await;
+    }
+
     /// Forgets what was read of other sessions.
     pub(crate) async fn forget_read(&self) {
         self.opening.lock().await.forget();

@@ -106,6 +106,8 @@ pub(crate) struct Opening {
     /// The claims that were opened, and under which something may have been written.
     opened: BTreeSet<(TopicPartition, ClaimNumber)>,
     sessions: Sessions,
+    /// Those that go on and have something to give up.
+    awaited: Vec<SessionId>,
     /// Nothing of what this session has released is in this slot or behind it.
     released_below: Slot,
 }
@@ -117,7 +119,8 @@ impl Opening {
     pub(crate) fn new(deps: OpeningDeps, sessions: Sessions) -> Self {
         let (unsettled, opened) = (BTreeMap::new(), BTreeSet::new());
         let (last_claim, released_below) = (ClaimNumber::NONE, Slot::OPEN);
-        Self { deps, last_claim, unsettled, opened, sessions, released_below }
+        let awaited = Vec::new();
+        Self { deps, last_claim, unsettled, opened, sessions, awaited, released_below }
     }
 
     /// Partitions are released that have nothing from this slot on.
@@ -256,8 +259,14 @@ impl Opening {
             // If it fails it is tried again when it must be.
             self.deps.checkpoints.covering(self.released_below).await;
         }
-        for session in going_on {
-            if let Err(error) = self.sessions.warm_up(session).await {
+        self.awaited = going_on;
+        self.look_ahead().await;
+    }
+
+    /// Reads what is new of sessions that have something to give up.
+    pub(crate) async fn look_ahead(&mut self) {
+        for session in &self.awaited {
+            if let Err(error) = self.sessions.warm_up(*session).await {
                 tracing::debug!(%session, %error, "it will be read when it has given up its partitions");
             }
         }

@@ -15,8 +15,11 @@ use crate::{Broker, shard::ShardHandle};
 
 /// How many partitions are given up together: each of them waits until all are.
 const TOGETHER: usize = 256;
-/// How long the next owner has to read the checkpoints, and what has been written since, before anything stops.
-const WARM_UP: Duration = Duration::from_secs(1);
+/// How long the next owner has to read the checkpoints, and what has been written since, before anything stops:
+/// so long however little that is, and longer the more it is. Not too long: who does not know the owner waits.
+const WARM_UP: Duration = Duration::from_millis(150);
+const WARM_UP_A_MIB: Duration = Duration::from_millis(200);
+const LONGEST_WARM_UP: Duration = Duration::from_secs(2);
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LONGEST_RETRY: Duration = Duration::from_secs(2);
 
@@ -26,7 +29,7 @@ impl Broker {
     pub(crate) async fn release(&self, ids: Vec<TopicPartition>) {
         // Before anything stops: the next owner then has little to read, and can read most of it before.
         self.checkpoints().now().await;
-        sleep(WARM_UP).await;
+        sleep(warm_up(self.checkpoints().chain_bytes())).await;
         for some in ids.chunks(TOGETHER) {
             self.release_together(some).await;
         }
@@ -111,4 +114,10 @@ impl Broker {
         }
         Ok(())
     }
+}
+
+/// How long whoever takes over may need for a chain of so many bytes.
+fn warm_up(chain_bytes: u64) -> Duration {
+    let mib = chain_bytes as f64 / f64::from(1 << 20);
+    (WARM_UP + WARM_UP_A_MIB.mul_f64(mib)).min(LONGEST_WARM_UP)
 }

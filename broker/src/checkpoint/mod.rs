@@ -21,7 +21,13 @@ mod plan;
 mod task;
 mod triggers;
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use tokio::sync::{mpsc, oneshot};
 use weir_ids::{ClaimNumber, Slot, TopicPartition};
@@ -36,10 +42,14 @@ use crate::{shard::Gone, wal::DurableSlot};
 #[derive(Clone)]
 pub(crate) struct CheckpointHandle {
     sender: mpsc::UnboundedSender<Message>,
+    chain_bytes: Arc<AtomicU64>,
 }
 
 /// What the checkpointer's task reads. Bounded by the broker's buffers: every slot holds its room.
-pub(crate) struct CheckpointInbox(mpsc::UnboundedReceiver<Message>);
+pub(crate) struct CheckpointInbox {
+    messages: mpsc::UnboundedReceiver<Message>,
+    chain_bytes: Arc<AtomicU64>,
+}
 
 enum Message {
     Durable(DurableSlot),
@@ -55,8 +65,15 @@ enum Message {
 
 impl CheckpointHandle {
     pub(crate) fn new() -> (Self, CheckpointInbox) {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        (Self { sender }, CheckpointInbox(receiver))
+        let (sender, messages) = mpsc::unbounded_channel();
+        let chain_bytes = Arc::new(AtomicU64::new(0));
+        let inbox = CheckpointInbox { messages, chain_bytes: Arc::clone(&chain_bytes) };
+        (Self { sender, chain_bytes }, inbox)
+    }
+
+    /// How much whoever takes over from this session reads of its checkpoints, in bytes.
+    pub(crate) fn chain_bytes(&self) -> u64 {
+        self.chain_bytes.load(Ordering::Relaxed)
     }
 
     fn send(&self, message: Message) {

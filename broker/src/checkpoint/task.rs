@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -77,6 +80,7 @@ pub(crate) struct Checkpointer {
     tail_bytes: u64,
     /// The chain that was written last.
     chain: Numbers,
+    chain_bytes: Arc<AtomicU64>,
     next_object: u64,
     /// Partitions that the chain lists.
     listed: BTreeSet<TopicPartition>,
@@ -182,6 +186,7 @@ impl Checkpointer {
             cached: VecDeque::new(),
             tail_bytes: 0,
             chain: Numbers::default(),
+            chain_bytes: Arc::default(),
             next_object: 1,
             listed: BTreeSet::new(),
             gone: BTreeSet::new(),
@@ -218,7 +223,8 @@ impl Checkpointer {
     }
 
     async fn work(mut self, inbox: CheckpointInbox, stop: Stop) -> Result<(), Failed> {
-        let mut inbox: mpsc::UnboundedReceiver<Message> = inbox.0;
+        self.chain_bytes = inbox.chain_bytes;
+        let mut inbox: mpsc::UnboundedReceiver<Message> = inbox.messages;
         loop {
             let due = self.due_at();
             tokio::select! {
@@ -458,6 +464,10 @@ impl Checkpointer {
             other => other?,
         }
         if let Some(pending) = self.pending.take() {
+            let before = self.chain_bytes.load(Ordering::Relaxed);
+            let is_full = pending.checkpoint.number == pending.checkpoint.full;
+            let chain_bytes = if is_full { 0 } else { before } + bytes.len() as u64;
+            self.chain_bytes.store(chain_bytes, Ordering::Relaxed);
             self.written(pending, pointer);
         }
         Ok(())
