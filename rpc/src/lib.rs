@@ -13,6 +13,7 @@
 mod connection;
 mod hello;
 mod links;
+pub mod promptness;
 mod server;
 #[cfg(test)]
 mod tests;

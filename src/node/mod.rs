@@ -360,7 +360,8 @@ impl Parts<'_> {
         }
         if let Some(coordinator) = coordinator {
             let coordinator = Arc::new(coordinator.clone());
-            services = services.add_service(weir_coordinator::rpc::service(coordinator));
+            services =
+                services.add_service(weir_coordinator::rpc::service(coordinator, &self.runtime));
         }
         services
     }

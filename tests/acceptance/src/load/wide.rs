@@ -34,9 +34,11 @@ const REQUESTS: usize = 100;
 const BATCH: usize = 100;
 /// How long it waits when it has nothing else to do.
 const TICK: Duration = Duration::from_millis(2);
+/// The server leads nothing any more: another one is to be asked.
+const NOT_LEADER: i16 = 6;
 /// Errors that pass: no leader, not the leader, timed out, too few replicas (before and after), a network's,
 /// storage.
-const PASSING: [i16; 7] = [5, 6, 7, 13, 19, 20, 56];
+const PASSING: [i16; 7] = [5, NOT_LEADER, 7, 13, 19, 20, 56];
 
 /// How it produces.
 #[derive(Clone, Copy, Debug)]
@@ -140,10 +142,14 @@ impl WideWriter {
             match self.answer() {
                 Ok(None) => break,
                 Ok(Some(answer)) => {
-                    let partitions = answer.responses.iter().flat_map(|it| &it.partition_responses);
-                    partitions.into_iter().try_for_each(|partition| self.note(partition))?;
+                    let mut partitions =
+                        answer.responses.iter().flat_map(|it| &it.partition_responses);
+                    partitions.clone().try_for_each(|partition| self.note(partition))?;
+                    if partitions.any(|partition| partition.error_code == NOT_LEADER) {
+                        return self.go_on_elsewhere("it leads no longer");
+                    }
                 }
-                Err(error) => return self.reconnect(&error),
+                Err(error) => return self.go_on_elsewhere(&format!("{error:#}")),
             }
         }
         let now = self.settings.clock.elapsed();
@@ -157,7 +163,7 @@ impl WideWriter {
         }
         match self.connection.send(PRODUCE, &self.request(&places)) {
             Ok(correlation) => self.asked.push_back((correlation, places)),
-            Err(error) => return self.reconnect(&error),
+            Err(error) => return self.go_on_elsewhere(&format!("{error:#}")),
         }
         Ok(())
     }
@@ -227,8 +233,8 @@ impl WideWriter {
     }
 
     /// Goes to the next server: what is in flight is sent again there.
-    fn reconnect(&mut self, error: &anyhow::Error) -> Result<()> {
-        eprintln!("writer {}: {error:#}; it goes to another server", self.settings.writer);
+    fn go_on_elsewhere(&mut self, why: &str) -> Result<()> {
+        eprintln!("writer {}: {why}; it goes to another server", self.settings.writer);
         let connected = wait::until("a server accepts connections", STUCK, || {
             self.servers.rotate_left(1);
             Connection::open(self.servers[0]).ok()

@@ -1,13 +1,17 @@
-//! Coordinators across the network. What is not answered is told to find the coordinator again; it may
-//! have been done.
+//! Coordinators across the network. What is not answered is told to find the coordinator again: it has been
+//! done, or never will be.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use weir_coordinator::{Caller, CoordinatorClient, Coordinators};
+use tokio::time::{Instant, sleep_until};
+use weir_coordinator::{
+    Caller, CoordinatorClient, Coordinators,
+    rpc::{PROMPTLY, is_undone_by_later},
+};
 use weir_ids::NodeId;
 use weir_protocol::{
-    ErrorCode,
+    ApiKey, ErrorCode,
     messages::{
         DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse,
         HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse,
@@ -19,20 +23,30 @@ use weir_protocol::{
     },
 };
 
-use super::Links;
+use weir_rpc::promptness::{Clocks, DRIFT_MAX, ProcessClock};
+
+use super::{Links, links::Failed};
 
 /// What stands for no answer.
 const AGAIN: ErrorCode = ErrorCode::NOT_COORDINATOR;
 
+/// A coordinator and the clock of its process.
+#[derive(Clone)]
+pub(crate) struct ServedCoordinator {
+    pub(crate) client: Arc<dyn CoordinatorClient>,
+    pub(crate) clock: Arc<ProcessClock>,
+}
+
 /// The coordinators as one process reaches them: its own directly.
 pub(crate) struct LinkedCoordinators {
     links: Links,
+    clocks: Arc<Clocks>,
     own: Option<(NodeId, Arc<dyn CoordinatorClient>)>,
 }
 
 impl LinkedCoordinators {
     pub(crate) fn new(links: Links, own: Option<(NodeId, Arc<dyn CoordinatorClient>)>) -> Self {
-        Self { links, own }
+        Self { links, clocks: Arc::default(), own }
     }
 }
 
@@ -40,7 +54,10 @@ impl Coordinators for LinkedCoordinators {
     fn coordinator(&self, node: NodeId) -> Option<Arc<dyn CoordinatorClient>> {
         match &self.own {
             Some((own, coordinator)) if *own == node => Some(Arc::clone(coordinator)),
-            _ => Some(Arc::new(LinkedCoordinator { links: self.links.clone(), node })),
+            _ => {
+                let (links, clocks) = (self.links.clone(), Arc::clone(&self.clocks));
+                Some(Arc::new(LinkedCoordinator { links, clocks, node }))
+            }
         }
     }
 }
@@ -48,20 +65,57 @@ impl Coordinators for LinkedCoordinators {
 /// A coordinator on another node.
 struct LinkedCoordinator {
     links: Links,
+    clocks: Arc<Clocks>,
     node: NodeId,
+}
+
+impl LinkedCoordinator {
+    /// What the coordinator answers; `None` if it does not.
+    async fn ask<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+        &self,
+        api: ApiKey,
+        ask: impl FnOnce(Arc<dyn CoordinatorClient>) -> F + Clone + Send + 'static,
+    ) -> Option<T> {
+        let what = format!("{api:?}");
+        for _ in 0..2 {
+            let given_up = Instant::now() + PROMPTLY + DRIFT_MAX;
+            let (ask, begin_by) = (ask.clone(), self.clocks.within(self.node, PROMPTLY));
+            let asked = self.links.call(self.node, &what, move |services| {
+                let ServedCoordinator { client, clock } = services.coordinator.clone()?;
+                Some(Box::pin(async move {
+                    let answer = match clock.is_past(begin_by) {
+                        true => None,
+                        false => Some(ask(client).await),
+                    };
+                    (answer, clock.now())
+                }))
+            });
+            match asked.await {
+                Ok((answer, now)) => {
+                    self.clocks.told(self.node, now);
+                    if answer.is_some() {
+                        return answer;
+                    }
+                }
+                Err(failed) => {
+                    if failed == Failed::Broken && is_undone_by_later(api) {
+                        sleep_until(given_up).await;
+                    }
+                    return None;
+                }
+            }
+        }
+        None
+    }
 }
 
 /// Asks the coordinator; `$failed` if it does not answer.
 macro_rules! ask {
-    ($this:ident, $caller:ident, $method:ident, $request:ident, $failed:expr) => {{
-        let asked = $this.links.call($this.node, stringify!($method), move |services| {
-            let coordinator = services.coordinator.clone()?;
-            Some(Box::pin(async move { coordinator.$method($caller, $request).await }))
+    ($this:ident, $caller:ident, $method:ident, $request:ident, $api:ident, $failed:expr) => {{
+        let asked = $this.ask(ApiKey::$api, move |coordinator| async move {
+            coordinator.$method($caller, $request).await
         });
-        match asked.await {
-            Ok(answer) => answer,
-            Err(_) => $failed,
-        }
+        asked.await.unwrap_or_else(|| $failed)
     }};
 }
 
@@ -69,22 +123,22 @@ macro_rules! ask {
 impl CoordinatorClient for LinkedCoordinator {
     async fn join_group(&self, caller: Caller, request: JoinGroupRequest) -> JoinGroupResponse {
         let failed = || JoinGroupResponse { error_code: AGAIN, ..Default::default() };
-        ask!(self, caller, join_group, request, failed())
+        ask!(self, caller, join_group, request, JoinGroup, failed())
     }
 
     async fn sync_group(&self, caller: Caller, request: SyncGroupRequest) -> SyncGroupResponse {
         let failed = || SyncGroupResponse { error_code: AGAIN, ..Default::default() };
-        ask!(self, caller, sync_group, request, failed())
+        ask!(self, caller, sync_group, request, SyncGroup, failed())
     }
 
     async fn heartbeat(&self, caller: Caller, request: HeartbeatRequest) -> HeartbeatResponse {
         let failed = || HeartbeatResponse { error_code: AGAIN, ..Default::default() };
-        ask!(self, caller, heartbeat, request, failed())
+        ask!(self, caller, heartbeat, request, Heartbeat, failed())
     }
 
     async fn leave_group(&self, caller: Caller, request: LeaveGroupRequest) -> LeaveGroupResponse {
         let failed = || LeaveGroupResponse { error_code: AGAIN, ..Default::default() };
-        ask!(self, caller, leave_group, request, failed())
+        ask!(self, caller, leave_group, request, LeaveGroup, failed())
     }
 
     async fn offset_commit(
@@ -93,7 +147,7 @@ impl CoordinatorClient for LinkedCoordinator {
         request: OffsetCommitRequest,
     ) -> OffsetCommitResponse {
         let failed = commit_failed(&request);
-        ask!(self, caller, offset_commit, request, failed)
+        ask!(self, caller, offset_commit, request, OffsetCommit, failed)
     }
 
     async fn offset_fetch(
@@ -102,7 +156,7 @@ impl CoordinatorClient for LinkedCoordinator {
         request: OffsetFetchRequest,
     ) -> OffsetFetchResponse {
         let failed = fetch_failed(&request);
-        ask!(self, caller, offset_fetch, request, failed)
+        ask!(self, caller, offset_fetch, request, OffsetFetch, failed)
     }
 
     async fn describe_groups(

@@ -30,7 +30,6 @@ use std::{
 
 use tokio::{sync::Notify, time::sleep};
 use weir_broker::{BrokerRole, client::BrokerClient};
-use weir_coordinator::CoordinatorClient;
 use weir_ids::NodeId;
 use weir_meta::controller::Controller;
 use weir_proxy::Proxy;
@@ -42,6 +41,7 @@ use crate::{
     trace::Trace,
 };
 use connection::Connection;
+use coordinator::ServedCoordinator;
 pub(crate) use links::Links;
 
 /// Where a way begins or ends.
@@ -77,7 +77,7 @@ pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(3);
 pub(crate) struct Services {
     pub(crate) broker: Option<Arc<dyn BrokerClient>>,
     pub(crate) role: Option<Arc<BrokerRole>>,
-    pub(crate) coordinator: Option<Arc<dyn CoordinatorClient>>,
+    pub(crate) coordinator: Option<ServedCoordinator>,
     pub(crate) controller: Option<Arc<dyn Controller>>,
     pub(crate) proxy: Option<Arc<Proxy>>,
     /// Told when the process is to end in order.

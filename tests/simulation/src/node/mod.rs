@@ -26,6 +26,7 @@ use weir_meta::{
 use weir_proxy::{
     BoundProxy, ListenerConfig, Proxy, ProxyConfig, ProxyDeps, Settings as ProxySettings,
 };
+use weir_rpc::promptness::ProcessClock;
 use weir_runtime::{Runtime, Seeded, Tasks};
 use weir_segment_store::{
     Reader, Retry, RetrySettings, Store,
@@ -37,8 +38,11 @@ use crate::{
     chance::{Chance, derived},
     clock::NodeClock,
     net::{
-        Host, Links, Net, Place, broker::LinkedBrokers, controller::LinkedController,
-        coordinator::LinkedCoordinators, probe::LinkedProbe,
+        Host, Links, Net, Place,
+        broker::LinkedBrokers,
+        controller::LinkedController,
+        coordinator::{LinkedCoordinators, ServedCoordinator},
+        probe::LinkedProbe,
     },
     process::Spawner,
     stores::{Mishaps, meta::RemoteMeta, objects::RemoteObjects},
@@ -241,7 +245,9 @@ impl Life<'_> {
         });
         let own_coordinator = coordinator.clone().map(|coordinator| {
             let client: Arc<dyn CoordinatorClient> = Arc::new(coordinator);
-            host.offer(|services| services.coordinator = Some(Arc::clone(&client)));
+            let clock = Arc::new(ProcessClock::new(self.runtime.random_u64() | 1));
+            let served = ServedCoordinator { client: Arc::clone(&client), clock };
+            host.offer(|services| services.coordinator = Some(served));
             (node.id, client)
         });
         let mut served = None;
