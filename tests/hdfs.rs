@@ -3,31 +3,56 @@
 
 use std::{
     collections::BTreeMap,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use weir_ids::SessionId;
 use weir_runtime::{Runtime, Seeded, SystemClock};
 use weir_segment_store::{
-    ByteRange, Location, ObjectName, Part, Store, StoreError,
-    journal::{AppendJournal, AppendJournalSettings, conformance},
+    ByteRange, Location, ObjectName, Opened, Part, Store, StoreError,
+    journal::{
+        AppendJournal, AppendJournalSettings, CheckError, append::AppendStore, check_files,
+        conformance,
+    },
     testing::CLUSTER,
 };
-use weir_test_support::Hdfs;
+use weir_test_support::{Hdfs, Quota};
 
 const SESSION: SessionId = SessionId(11);
 const FILE_BYTES: u64 = 1 << 20;
 
+fn runtime(seed: u64) -> Runtime {
+    Runtime::new(SystemClock, Seeded::new(seed))
+}
+
+fn opened(url: &str, user: &str, seed: u64) -> Opened {
+    let options = BTreeMap::from([("user".to_owned(), user.to_owned())]);
+    Location::parse(url, &options).unwrap().open(&runtime(seed), FILE_BYTES).unwrap()
+}
+
 /// The journal in a folder, and the objects there, as one node sees them.
 fn open(hdfs: &Hdfs, folder: &str, seed: u64) -> (AppendJournal, Store) {
-    let runtime = Runtime::new(SystemClock, Seeded::new(seed));
-    let url = format!("{}/{folder}", hdfs.url());
-    let options = BTreeMap::from([("user".to_owned(), whoami())]);
-    let location = Location::parse(&url, &options).unwrap();
-    let opened = location.open(&runtime, FILE_BYTES).unwrap();
+    let opened = opened(&format!("{}/{folder}", hdfs.url()), &whoami(), seed);
     let settings = AppendJournalSettings { file_bytes: FILE_BYTES, ..Default::default() };
-    let journal = AppendJournal::new(opened.files.unwrap(), CLUSTER, runtime, settings);
+    let journal = AppendJournal::new(opened.files.unwrap(), CLUSTER, runtime(seed), settings);
     (journal, Store::new(opened.objects, None))
+}
+
+fn files(url: &str, user: &str) -> Arc<dyn AppendStore> {
+    opened(url, user, 1).files.unwrap()
+}
+
+/// What an operator is told who starts a node there, and whether that may heal.
+async fn told(url: &str, user: &str) -> (String, bool) {
+    match check_files(&*files(url, user), &runtime(1), Duration::ZERO).await {
+        Ok(()) => panic!("nothing is wrong with {url}"),
+        Err(CheckError::Refused(why)) => (why, false),
+        Err(CheckError::Unavailable(why)) => (why, true),
+    }
 }
 
 /// Who may do anything there: whoever has started it.
@@ -64,4 +89,36 @@ async fn objects_are_created_once_and_found_again() {
     store.delete_all(&[name, name]).await.unwrap();
     assert!(matches!(store.get(name).await, Err(StoreError::NotFound(_))));
     assert_eq!(store.list(None).await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_starts_a_node_is_told_what_is_wrong_with_the_store() {
+    let hdfs = Hdfs::start().unwrap();
+    let weir = format!("{}/weir", hdfs.url());
+    let ours = files(&weir, &whoami());
+    check_files(&*ours, &runtime(1), Duration::ZERO).await.unwrap();
+
+    let nowhere = "hdfs://127.0.0.1:1/weir";
+    let (why, may_heal) = told(nowhere, &whoami()).await;
+    assert!(may_heal && why.contains("127.0.0.1:1") && why.contains("rpc-address"), "{why}");
+
+    let (why, may_heal) = told(&weir, "stranger").await;
+    assert!(!may_heal && why.contains("user=stranger"), "{why}");
+    assert!(why.contains("/weir") && why.contains("store.options.user"), "{why}");
+
+    hdfs.set_quota("/weir", Quota::Names(1)).unwrap();
+    let (why, may_heal) = told(&weir, &whoami()).await;
+    assert!(may_heal && why.contains("quota of /weir") && why.contains("-setQuota"), "{why}");
+    hdfs.clear_quota("/weir").unwrap();
+
+    hdfs.safe_mode(true).unwrap();
+    let (why, may_heal) = told(&weir, &whoami()).await;
+    assert!(may_heal && why.contains("safe mode"), "{why}");
+    let waiting =
+        tokio::spawn(
+            async move { check_files(&*ours, &runtime(2), Duration::from_secs(60)).await },
+        );
+    hdfs.safe_mode(false).unwrap();
+    waiting.await.unwrap().unwrap();
+    assert!(!hdfs.ls_r("/weir").unwrap().contains("drafts/"), "nothing is left of it");
 }

@@ -14,7 +14,7 @@ use weir_segment_store::{
     Opened, Retry, RetrySettings, Store,
     journal::{
         AppendJournal, AppendJournalSettings, FileJournal, FileJournalSettings, Journal,
-        ObjectJournal, ObjectJournalSettings,
+        ObjectJournal, ObjectJournalSettings, check_files,
     },
     probe_condition,
 };
@@ -76,8 +76,15 @@ impl Foundation {
     ) -> Result<Self> {
         let url = &config.store.url;
         let Opened { objects, files } = shared.store.open(runtime, config.broker.wal_file_bytes)?;
-        let probed = probe_condition(&*objects, runtime, STORE_PATIENCE).await;
-        probed.with_context(|| format!("store {url}"))?;
+        let store = || format!("store {url}");
+        match &files {
+            Some(files) => {
+                check_files(&**files, runtime, STORE_PATIENCE).await.with_context(store)?;
+            }
+            None => {
+                probe_condition(&*objects, runtime, STORE_PATIENCE).await.with_context(store)?;
+            }
+        }
         let metadata = Metadata::new(Arc::new(Etcd::connect(&shared.meta).await?));
         let cluster = join(config, &metadata, runtime).await?;
         let retry = Retry::new(runtime.clone(), RetrySettings::default());

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use hdfs_native::{HdfsError, WriteOptions, client::FileStatus, file::FileWriter};
 
 use super::{Hdfs, error};
-use crate::journal::append::{AppendFile, AppendStore, FileError, FileErrorKind};
+use crate::journal::append::{AppendFile, AppendStore, CheckError, FileError, FileErrorKind};
 
 const FOLDER_MODE: u32 = 0o755;
 /// After so many files that failed in a row one is made with fewer copies: a DataNode that hangs is in every
@@ -94,6 +94,10 @@ impl AppendStore for Hdfs {
             Err(error) if error::kind(&error) == FileErrorKind::NotFound => Ok(()),
             Err(error) => Err(error::of(path, &error)),
         }
+    }
+
+    async fn check(&self) -> Result<(), CheckError> {
+        self.try_out().await
     }
 }
 

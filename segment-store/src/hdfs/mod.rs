@@ -4,6 +4,7 @@
 //! creates a file and who holds its lease; DataNodes keep what is synced. What the library can't see is the last
 //! block of a file that is open: such a file looks empty here.
 
+mod check;
 mod error;
 mod files;
 mod objects;
@@ -20,6 +21,8 @@ use weir_runtime::Runtime;
 #[derive(Clone)]
 pub(crate) struct Hdfs {
     client: Client,
+    /// The NameNode, or the name service.
+    authority: String,
     /// The folder, without a `/` at its end.
     root: String,
     runtime: Runtime,
@@ -60,8 +63,14 @@ const BLOCK_BYTES_MIN: u64 = 1 << 20;
 const CHECKSUM_BYTES: u64 = 512;
 
 /// Properties of Hadoop that are other than its own defaults, unless they are set. A DataNode that hangs is left
-/// after as long as this, by who reads; who writes has deadlines of its own.
-const DEFAULTS: [(&str, &str); 1] = [("dfs.client.socket-timeout", "5000")];
+/// after as long as this, by who reads; who writes has deadlines of its own. And whoever asks here asks again by
+/// itself when no NameNode answers, and wants to know of it before the minutes that the library would take.
+const DEFAULTS: [(&str, &str); 4] = [
+    ("dfs.client.socket-timeout", "5000"),
+    ("dfs.client.failover.max.attempts", "3"),
+    ("dfs.client.failover.sleep.base.millis", "100"),
+    ("dfs.client.failover.sleep.max.millis", "1000"),
+];
 
 impl Hdfs {
     /// The folder `path` of the HDFS at `authority`, a NameNode's `HOST:PORT` or a name service. Options are those of
@@ -106,7 +115,8 @@ impl Hdfs {
         let root = path.trim_end_matches('/').to_owned();
         let log_block_bytes = log_file_bytes.max(BLOCK_BYTES_MIN).next_multiple_of(CHECKSUM_BYTES);
         let settings = Settings { replication, log_block_bytes };
-        Ok(Self { client, root, runtime, settings, failures: Arc::default() })
+        let authority = authority.to_owned();
+        Ok(Self { client, authority, root, runtime, settings, failures: Arc::default() })
     }
 
     /// The path of something below the folder.

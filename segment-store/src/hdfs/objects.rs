@@ -18,7 +18,7 @@ use super::{Hdfs, error};
 use crate::journal::append::FileErrorKind;
 
 /// Where objects are written before they have their names.
-const DRAFTS: &str = "drafts";
+pub(super) const DRAFTS: &str = "drafts";
 
 impl fmt::Display for Hdfs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -43,7 +43,7 @@ impl Hdfs {
     }
 
     /// A name for an object that is being written.
-    fn draft(&self) -> String {
+    pub(super) fn draft(&self) -> String {
         self.path(&format!("{DRAFTS}/{}", self.runtime.uuid().simple()))
     }
 

@@ -24,7 +24,7 @@ use futures::future::BoxFuture;
 use weir_ids::{SessionId, Slot};
 use weir_runtime::watch;
 
-pub use append::{AppendJournal, AppendJournalSettings};
+pub use append::{AppendJournal, AppendJournalSettings, CheckError, check_files};
 pub use file::{FileJournal, FileJournalSettings};
 pub use object::{ObjectJournal, ObjectJournalSettings};
 

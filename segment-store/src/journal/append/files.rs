@@ -9,6 +9,8 @@ use std::fmt;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use super::CheckError;
+
 /// A file system. Paths are relative to the root of the cluster's data, with `/` between their parts.
 #[async_trait]
 pub trait AppendStore: Send + Sync + 'static {
@@ -34,6 +36,14 @@ pub trait AppendStore: Send + Sync + 'static {
 
     /// Deletes a file, or a folder with all that is in it; one that is not there is fine.
     async fn delete(&self, path: &str) -> Result<(), FileError>;
+
+    /// Makes, writes, syncs and deletes a file, and clears away what nobody works on any more.
+    ///
+    /// # Errors
+    /// With words for an operator.
+    async fn check(&self) -> Result<(), CheckError> {
+        Ok(())
+    }
 }
 
 /// A file that is open for its one writer.

@@ -19,6 +19,7 @@
 //! - Only closed files are read, so that what was read once is read always.
 //! - What was answered lies below the `synced` of every later file's header.
 
+mod check;
 mod fence;
 mod files;
 #[cfg(any(test, feature = "conformance"))]
@@ -42,6 +43,7 @@ use uuid::Uuid;
 use weir_ids::{SessionId, Slot};
 use weir_runtime::Runtime;
 
+pub use check::{CheckError, check_files};
 pub use fence::{FENCE_MAGIC, Fence};
 pub use files::{AppendFile, AppendStore, FileError, FileErrorKind};
 
