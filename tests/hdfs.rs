@@ -10,15 +10,16 @@ use std::{
     time::Duration,
 };
 
-use weir_ids::SessionId;
+use weir_ids::{SessionId, Slot};
 use weir_runtime::{Runtime, Seeded, SystemClock};
 use weir_segment_store::{
     ByteRange, Location, ObjectName, Opened, Part, Store, StoreError,
     journal::{
-        AppendJournal, AppendJournalSettings, CheckError, append::AppendStore, check_files,
-        conformance,
+        AppendJournal, AppendJournalSettings, CheckError, Error, Journal, Writer,
+        append::AppendStore, check_files, conformance,
     },
-    testing::CLUSTER,
+    object::Body,
+    testing::{CLUSTER, batch, body, chunk, partition},
 };
 use weir_test_support::{Hdfs, Quota};
 
@@ -114,11 +115,49 @@ async fn whoever_starts_a_node_is_told_what_is_wrong_with_the_store() {
     hdfs.safe_mode(true).unwrap();
     let (why, may_heal) = told(&weir, &whoami()).await;
     assert!(may_heal && why.contains("safe mode"), "{why}");
-    let waiting =
-        tokio::spawn(
-            async move { check_files(&*ours, &runtime(2), Duration::from_secs(60)).await },
-        );
-    hdfs.safe_mode(false).unwrap();
-    waiting.await.unwrap().unwrap();
+    let again = runtime(2);
+    let healing = check_files(&*ours, &again, Duration::from_secs(60));
+    let leaving = async { tokio::task::block_in_place(|| hdfs.safe_mode(false)) };
+    let (healed, left) = tokio::join!(healing, leaving);
+    left.unwrap();
+    healed.unwrap();
     assert!(!hdfs.ls_r("/weir").unwrap().contains("drafts/"), "nothing is left of it");
+}
+
+fn slot_of(number: u64) -> Body {
+    let batches: Vec<_> = (0..100).map(|at| batch(1, (number * 100 + at) as i64, 1)).collect();
+    body(SESSION, Slot(number), vec![chunk(partition(0), 1, &batches)])
+}
+
+/// Appends slots, each answered before the next is submitted.
+async fn write(writer: &mut Box<dyn Writer>, slots: std::ops::Range<u64>) {
+    for slot in slots {
+        let written = writer.append(Slot(slot), slot_of(slot)).await.unwrap();
+        assert_eq!(written.slot, Slot(slot));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn datanodes_that_die_or_hang_are_left_and_nothing_is_lost() {
+    let mut hdfs = Hdfs::start().unwrap();
+    let (one, _) = open(&hdfs, "weir", 1);
+    let (two, _) = open(&hdfs, "weir", 2);
+    let mut writer = one.open(SESSION).await.unwrap();
+    write(&mut writer, 1..20).await;
+    hdfs.kill_datanode(0).unwrap();
+    write(&mut writer, 20..40).await;
+    hdfs.restart_datanode(0).unwrap();
+    hdfs.pause_datanode(1).unwrap();
+    // Into every pipeline of three it would be put.
+    write(&mut writer, 40..60).await;
+    one.settle(SESSION, Slot(50)).await.unwrap();
+    write(&mut writer, 60..80).await;
+    hdfs.resume_datanode(1).unwrap();
+    write(&mut writer, 80..100).await;
+
+    let sealed = two.seal(SESSION, Slot(1)).await.unwrap();
+    let slots: Vec<u64> = sealed.slots.iter().map(|slot| slot.slot.0).collect();
+    assert_eq!((sealed.end, slots), (Slot(100), (1..100).collect()));
+    let late = writer.append(Slot(100), slot_of(100)).await.map(drop);
+    assert!(matches!(late, Err(Error::Fenced(SESSION))), "{late:?}");
 }

@@ -1,52 +1,27 @@
 //! Files of write-ahead logs.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
-};
-
 use async_trait::async_trait;
 use bytes::Bytes;
 use hdfs_native::{HdfsError, WriteOptions, client::FileStatus, file::FileWriter};
 
-use super::{Hdfs, error};
+use super::{Hdfs, copies::Chosen, error};
 use crate::journal::append::{AppendFile, AppendStore, CheckError, FileError, FileErrorKind};
 
 const FOLDER_MODE: u32 = 0o755;
-/// After so many files that failed in a row one is made with fewer copies: a DataNode that hangs is in every
-/// pipeline of as many nodes as there are.
-const FEWER_AFTER: u32 = 2;
-/// Never with fewer than this.
-const COPIES_MIN: u32 = 2;
-/// Copies if the options do not say, where there are to be fewer.
-const COPIES: u32 = 3;
-
 #[async_trait]
 impl AppendStore for Hdfs {
     async fn create(&self, path: &str) -> Result<Box<dyn AppendFile>, FileError> {
-        let (name, wanted) = (self.path(path), self.settings.replication);
-        let fewer = (self.failures.load(Ordering::Relaxed) >= FEWER_AFTER)
-            .then(|| (wanted.unwrap_or(COPIES) - 1).max(COPIES_MIN))
-            .filter(|copies| *copies < wanted.unwrap_or(COPIES));
+        let (name, chosen) = (self.path(path), self.copies.choose());
         let options = WriteOptions {
-            replication: fewer.or(wanted),
+            replication: chosen.at_first,
             block_size: Some(self.settings.log_block_bytes),
             create_parent: false,
             ..WriteOptions::default()
         };
         let created = self.client.create(&name, &options).await;
         let writer = created.map_err(|error| error::of(path, &error))?;
-        if fewer.is_some() {
-            tracing::warn!(
-                path,
-                copies = fewer,
-                "a file is written with fewer copies than it should have"
-            );
-            // The NameNode sees to the others when it is closed. If not, it is no worse than now.
-            let _ = self.client.set_replication(&name, wanted.unwrap_or(COPIES)).await;
-        }
-        let failures = Arc::clone(&self.failures);
-        Ok(Box::new(HdfsFile { path: path.to_owned(), writer, failures, is_busy: false }))
+        let (hdfs, path) = (self.clone(), path.to_owned());
+        Ok(Box::new(HdfsFile { hdfs, path, writer, chosen, is_busy: false, is_proven: false }))
     }
 
     async fn create_folder(&self, path: &str) -> Result<(), FileError> {
@@ -102,31 +77,45 @@ impl AppendStore for Hdfs {
 }
 
 struct HdfsFile {
+    hdfs: Hdfs,
     path: String,
     writer: FileWriter,
-    failures: Arc<AtomicU32>,
+    chosen: Chosen,
     /// Something was asked of it that is not answered.
     is_busy: bool,
+    /// Its pipeline has once made something durable.
+    is_proven: bool,
 }
 
 impl HdfsFile {
-    fn note<T>(&mut self, result: Result<T, HdfsError>) -> Result<(), FileError> {
-        match result {
-            Ok(_) => {
-                self.is_busy = false;
-                self.failures.store(0, Ordering::Relaxed);
-                Ok(())
-            }
-            // Counted when it is dropped.
-            Err(error) => Err(error::of(&self.path, &error)),
-        }
+    /// What a NameNode refuses says nothing of the pipeline.
+    fn failed(&mut self, error: &HdfsError) -> FileError {
+        let error = error::of(&self.path, error);
+        self.is_busy = error.kind == FileErrorKind::Unclear;
+        error
+    }
+
+    /// Its pipeline works.
+    async fn prove(&mut self) {
+        self.is_proven = true;
+        self.hdfs.copies.works(self.chosen);
+        let Some(copies) = self.chosen.later else { return };
+        tracing::warn!(
+            path = self.path,
+            copies = self.chosen.at_first,
+            "a file is written with fewer copies than it will have: a DataNode does not answer"
+        );
+        // Not before there is a block: that would have them all at once. The NameNode sees to the others when the file
+        // is closed; if it is not told, the file is no worse than now.
+        let name = self.hdfs.path(&self.path);
+        let _ = self.hdfs.client.set_replication(&name, copies).await;
     }
 }
 
 impl Drop for HdfsFile {
     fn drop(&mut self) {
         if self.is_busy {
-            self.failures.fetch_add(1, Ordering::Relaxed);
+            self.hdfs.copies.fails(self.chosen);
         }
     }
 }
@@ -137,19 +126,26 @@ impl AppendFile for HdfsFile {
         self.is_busy = true;
         for piece in pieces {
             let written = self.writer.write_bytes(piece).await;
-            written.map_err(|error| error::of(&self.path, &error))?;
+            written.map_err(|error| self.failed(&error))?;
         }
         Ok(())
     }
 
     async fn sync(&mut self) -> Result<(), FileError> {
         let synced = self.writer.hsync().await;
-        self.note(synced)
+        synced.map_err(|error| self.failed(&error))?;
+        self.is_busy = false;
+        if !self.is_proven {
+            self.prove().await;
+        }
+        Ok(())
     }
 
     async fn close(&mut self) -> Result<(), FileError> {
         self.is_busy = true;
         let closed = self.writer.close().await;
-        self.note(closed)
+        closed.map_err(|error| self.failed(&error))?;
+        self.is_busy = false;
+        Ok(())
     }
 }

@@ -5,17 +5,20 @@
 //! block of a file that is open: such a file looks empty here.
 
 mod check;
+mod copies;
 mod error;
 mod files;
 mod objects;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, atomic::AtomicU32},
+    sync::Arc,
 };
 
 use hdfs_native::{Client, ClientBuilder, HdfsError};
 use weir_runtime::Runtime;
+
+use self::copies::Copies;
 
 /// A folder of an HDFS. Clones share their connections.
 #[derive(Clone)]
@@ -27,8 +30,8 @@ pub(crate) struct Hdfs {
     root: String,
     runtime: Runtime,
     settings: Settings,
-    /// How many files of write-ahead logs failed one after the other.
-    failures: Arc<AtomicU32>,
+    /// With how many copies files of write-ahead logs are begun.
+    copies: Arc<Copies>,
 }
 
 #[derive(Clone, Copy)]
@@ -65,7 +68,9 @@ const CHECKSUM_BYTES: u64 = 512;
 /// Properties of Hadoop that are other than its own defaults, unless they are set. A DataNode that hangs is left
 /// after as long as this, by who reads; who writes has deadlines of its own. And whoever asks here asks again by
 /// itself when no NameNode answers, and wants to know of it before the minutes that the library would take.
-const DEFAULTS: [(&str, &str); 4] = [
+const DEFAULTS: [(&str, &str); 5] = [
+    // A block that loses a DataNode goes on with the others where there is none to take its place.
+    ("dfs.client.block.write.replace-datanode-on-failure.best-effort", "true"),
     ("dfs.client.socket-timeout", "5000"),
     ("dfs.client.failover.max.attempts", "3"),
     ("dfs.client.failover.sleep.base.millis", "100"),
@@ -116,7 +121,14 @@ impl Hdfs {
         let log_block_bytes = log_file_bytes.max(BLOCK_BYTES_MIN).next_multiple_of(CHECKSUM_BYTES);
         let settings = Settings { replication, log_block_bytes };
         let authority = authority.to_owned();
-        Ok(Self { client, authority, root, runtime, settings, failures: Arc::default() })
+        Ok(Self {
+            client,
+            authority,
+            root,
+            runtime,
+            settings,
+            copies: Arc::new(Copies::new(replication)),
+        })
     }
 
     /// The path of something below the folder.

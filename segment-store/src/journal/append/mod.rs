@@ -58,6 +58,9 @@ pub struct AppendJournalSettings {
     pub file_bytes: u64,
     /// How long an append with its sync may take before its file is left, in milliseconds.
     pub deadline_ms: u64,
+    /// How long a file may take that is begun because the one before it failed, until its first bytes are durable,
+    /// in milliseconds: there may be a node that hangs in its pipeline, too.
+    pub trial_ms: u64,
     /// How often and how patiently files are asked for. (Slots are written until they are durable or the session is
     /// over.)
     pub retry: RetrySettings,
@@ -72,6 +75,7 @@ impl Default for AppendJournalSettings {
         Self {
             file_bytes: 64 << 20,
             deadline_ms: 2_000,
+            trial_ms: 500,
             retry: RetrySettings::default(),
             look_ms: 100,
             closed_within_ms: 120_000,

@@ -208,3 +208,25 @@ async fn whatever_fails_what_was_answered_is_there_once_and_in_order() {
         assert_eq!(numbers(&one.slots), numbers(&two.slots), "seed {seed}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn nodes_that_hang_cost_one_deadline_and_short_trials() {
+    let syncs = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&syncs);
+    let files = MemoryFiles::with(move |request: FileRequest, _: &str| match request {
+        // The second, and those of three files after it.
+        FileRequest::Sync if (1..5).contains(&count.fetch_add(1, Ordering::Relaxed)) => {
+            FileFate::Hangs
+        }
+        _ => FileFate::Done,
+    });
+    let mut writer = journal(&files, 1).open(SESSION).await.unwrap();
+    write(&mut writer, 1..=1).await;
+    let began = tokio::time::Instant::now();
+    write(&mut writer, 2..=3).await;
+    let AppendJournalSettings { deadline_ms, trial_ms, .. } = settings();
+    let most = Duration::from_millis(deadline_ms + 4 * trial_ms);
+    assert!(began.elapsed() < most, "{:?}", began.elapsed());
+    let sealed = journal(&files, 2).seal(SESSION, Slot(1)).await.unwrap();
+    assert_eq!((sealed.end, numbers(&sealed.slots)), (Slot(4), vec![1, 2, 3]));
+}

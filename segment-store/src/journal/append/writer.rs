@@ -37,8 +37,11 @@ use crate::{
     object::Body,
 };
 
+/// So many files are tried one right after the other when one has failed: which nodes keep a file is drawn anew each
+/// time.
+const TRIALS: u32 = 8;
 /// After so many failures in a row whoever waits is told.
-const TROUBLE_AFTER: u32 = 4;
+const TROUBLE_AFTER: u32 = TRIALS;
 
 static ZEROS: [u8; ALIGN as usize] = [0; ALIGN as usize];
 
@@ -118,6 +121,8 @@ pub(super) struct Core {
     synced: Position,
     /// Files that are not known to be closed, with their first slots.
     unclosed: Vec<(u32, Slot)>,
+    /// How many times writing has failed in a row.
+    failures: u32,
     /// Why nothing can be written any more.
     over: Option<Error>,
 }
@@ -148,6 +153,7 @@ impl Core {
             last: 0,
             synced: Position::default(),
             unclosed: Vec::new(),
+            failures: 0,
             over: None,
         };
         match core.create(1).await {
@@ -163,7 +169,6 @@ impl Core {
     /// Writes all that waits and answers it.
     async fn write_waiting(&mut self) {
         let mut batch = std::mem::take(&mut *lock(&self.queue));
-        let mut failures = 0;
         while !batch.is_empty() {
             if let Some(error) = &self.over {
                 batch.drain(..).for_each(|it| drop(it.answer.send(Err(error.clone()))));
@@ -171,23 +176,27 @@ impl Core {
             }
             match self.write(&batch).await {
                 Ok(places) => {
-                    failures = 0;
+                    self.failures = 0;
                     self.trouble.send_if_modified(|what| what.take().is_some());
                     self.answer(places, &mut batch);
                 }
                 Err(error) if error.advice() == Advice::Retry => {
-                    failures += 1;
-                    self.tell(&error, failures);
-                    self.journal.retry.pause(failures).await;
+                    self.failures += 1;
+                    self.tell(&error);
+                    self.pause(&error).await;
                 }
                 Err(error) => self.over = Some(error),
             }
         }
     }
 
-    fn tell(&self, error: &Error, failures: u32) {
-        let full = matches!(error, Error::NoSpace { .. });
-        if (full || failures >= TROUBLE_AFTER) && self.trouble.borrow().is_none() {
+    async fn pause(&self, error: &Error) {
+        let trials = if is_full(error) { 0 } else { TRIALS };
+        self.journal.retry.pause(self.failures.saturating_sub(trials)).await;
+    }
+
+    fn tell(&self, error: &Error) {
+        if (is_full(error) || self.failures >= TROUBLE_AFTER) && self.trouble.borrow().is_none() {
             tracing::warn!(%error, "the write-ahead log can't be written; trying again");
             self.trouble.send_replace(Some(error.to_string()));
         }
@@ -315,8 +324,17 @@ impl Core {
         let header =
             FileHeader { identity: self.identity, file: number, first_slot, synced: self.synced };
         let path = path(self.identity.session, number);
-        // It becomes durable with the first frame.
-        self.journal.within(&path, file.append(vec![header.encode()])).await?;
+        let header = vec![header.encode()];
+        if (1..=TRIALS).contains(&self.failures) {
+            let trial = async {
+                file.append(header).await?;
+                file.sync().await
+            };
+            within(self.journal.settings.trial_ms, &path, trial).await?;
+        } else {
+            // It becomes durable with the first frame.
+            self.journal.within(&path, file.append(header)).await?;
+        }
         Ok(OpenFile { number, first_slot, file, at: FILE_HEADER_BYTES as u64 })
     }
 
@@ -340,6 +358,10 @@ impl Core {
         self.unclosed.push((number, first_slot));
         error.into()
     }
+}
+
+fn is_full(error: &Error) -> bool {
+    matches!(error, Error::NoSpace { .. })
 }
 
 fn frame_bytes(body: &Body) -> u64 {
@@ -388,10 +410,18 @@ impl AppendJournal {
         path: &str,
         request: impl Future<Output = Result<T, FileError>>,
     ) -> Result<T, FileError> {
-        let most = Duration::from_millis(self.settings.deadline_ms);
-        timeout(most, request).await.unwrap_or_else(|_| {
-            let what = format!("no answer within {most:?}");
-            Err(FileError::new(FileErrorKind::Unclear, path, what))
-        })
+        within(self.settings.deadline_ms, path, request).await
     }
+}
+
+async fn within<T>(
+    most_ms: u64,
+    path: &str,
+    request: impl Future<Output = Result<T, FileError>>,
+) -> Result<T, FileError> {
+    let most = Duration::from_millis(most_ms);
+    timeout(most, request).await.unwrap_or_else(|_| {
+        let what = format!("no answer within {most:?}");
+        Err(FileError::new(FileErrorKind::Unclear, path, what))
+    })
 }
