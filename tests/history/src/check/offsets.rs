@@ -81,6 +81,11 @@ impl Offset {
         sent.zip(self.arrived_late.as_ref().and_then(at)).is_some_and(|(sent, late)| sent < late)
     }
 
+    /// Whether what was asked for then may tell what was before one arrived late.
+    fn may_be_older(&self, asked: Order) -> bool {
+        matches!(self.arrived_late, Some(Source::Run { at, .. }) if asked <= at)
+    }
+
     /// Whether something that was sent without an answer accounts for this offset.
     fn arrives(&mut self, offset: i64) -> bool {
         let Some(copies) = self.on_their_way.get_mut(&offset).filter(|copies| **copies > 0) else {
@@ -144,7 +149,9 @@ impl Groups<'_> {
             verdict.add(Violation::OffsetWentBack { group, now, by, was, known });
         }
         if now.offset >= 0 {
-            offset.known(now.offset, by);
+            if !offset.may_be_older(asked) {
+                offset.known(now.offset, by);
+            }
             self.check_sent(group, now, by, verdict);
         }
     }

@@ -43,6 +43,20 @@ fn a_commit_without_an_answer_may_arrive_late_and_once() {
 }
 
 #[test]
+fn who_asked_before_a_commit_arrived_late_may_be_told_what_was_before() {
+    let tell = |asks_before: bool| {
+        let mut story = story(|it| it.sends_offset(5).commits_offset(7));
+        let before = story.now();
+        story.reads_offset(5);
+        let asked = if asks_before { before } else { story.now() };
+        story.then(READER, Event::OffsetRead { group: GROUP, place: place(0, 7), asked });
+        story.reads_offset(5).found()
+    };
+    assert!(tell(true).is_empty());
+    assert_eq!(tell(false), ["committed offset went back"]);
+}
+
+#[test]
 fn a_commit_that_arrives_late_may_overtake_what_is_not_yet_answered() {
     let tell = |sent_before: bool| {
         let mut story = story(|it| it.sends_offset(5).commits_offset(7));
