@@ -13,10 +13,11 @@ mod wire {
 
 pub use client::{RemoteCoordinators, is_undone_by_later};
 pub use service::service;
+pub use weir_rpc::promptness;
 
 use std::time::Duration;
 
-use weir_rpc::promptness::Moment;
+use self::promptness::Moment;
 
 /// Within this a request is to be begun at its coordinator, or never. One that arrived any later could undo what
 /// its client has asked for since: a committed offset would go back.

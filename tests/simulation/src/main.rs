@@ -35,6 +35,9 @@ struct Arguments {
     /// Without faults
     #[arg(long)]
     calm: bool,
+    /// Keep write-ahead logs in files that are appended to, as in HDFS.
+    #[arg(long)]
+    files: bool,
     /// Say a line about each seed, not only about those that fail
     #[arg(long)]
     verbose: bool,
@@ -85,12 +88,12 @@ fn simulate(arguments: &Arguments) -> Result<bool> {
     let mut sum = Sum::begin();
     let options = |seed| {
         let trace = arguments.trace.clone().filter(|_| seed == arguments.from);
-        Options { trace, calm: arguments.calm }
+        Options { trace, calm: arguments.calm, files: arguments.files }
     };
     arguments.seeds(1).run(options, |outcome| {
         sum.add(&outcome);
         if arguments.verbose || !outcome.is_clean() {
-            sum::show(&outcome, arguments.calm);
+            sum::show(&outcome, arguments.calm, arguments.files);
         }
     })?;
     println!("{sum}");

@@ -63,7 +63,7 @@ impl fmt::Display for Sum {
 }
 
 /// Says what a seed came to, and how it is run again if it failed.
-pub(crate) fn show(outcome: &Outcome, calm: bool) {
+pub(crate) fn show(outcome: &Outcome, calm: bool, files: bool) {
     let seed = outcome.seed;
     println!(
         "seed {seed}: {} {:.1} s, {} acked, {} events, {} owners, {} lives",
@@ -78,8 +78,9 @@ pub(crate) fn show(outcome: &Outcome, calm: bool) {
         return;
     }
     let calm = if calm { " --calm" } else { "" };
+    let files = if files { " --files" } else { "" };
     println!(
-        "seed {seed} FAILED; replay: cargo xtask sim --from {seed}{calm} --trace {seed}.trace"
+        "seed {seed} FAILED; replay: cargo xtask sim --from {seed}{calm}{files} --trace {seed}.trace"
     );
     for failure in &outcome.failures {
         println!("  {failure}");

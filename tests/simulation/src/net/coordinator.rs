@@ -7,7 +7,10 @@ use async_trait::async_trait;
 use tokio::time::{Instant, sleep_until};
 use weir_coordinator::{
     Caller, CoordinatorClient, Coordinators,
-    rpc::{PROMPTLY, is_undone_by_later},
+    rpc::{
+        PROMPTLY, is_undone_by_later,
+        promptness::{Clocks, DRIFT_MAX, ProcessClock},
+    },
 };
 use weir_ids::NodeId;
 use weir_protocol::{
@@ -22,8 +25,6 @@ use weir_protocol::{
         offset_fetch::OffsetFetchResponseGroup,
     },
 };
-
-use weir_rpc::promptness::{Clocks, DRIFT_MAX, ProcessClock};
 
 use super::{Links, links::Failed};
 

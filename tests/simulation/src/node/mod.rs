@@ -14,6 +14,7 @@ use weir_broker::{
 };
 use weir_coordinator::{
     BrokerLog, Cluster, Coordinator, CoordinatorClient, RoutedCoordinators, ViewedCluster,
+    rpc::promptness::ProcessClock,
 };
 use weir_ids::NodeId;
 use weir_meta::{
@@ -26,11 +27,13 @@ use weir_meta::{
 use weir_proxy::{
     BoundProxy, ListenerConfig, Proxy, ProxyConfig, ProxyDeps, Settings as ProxySettings,
 };
-use weir_rpc::promptness::ProcessClock;
 use weir_runtime::{Runtime, Seeded, Tasks};
 use weir_segment_store::{
     Reader, Retry, RetrySettings, Store,
-    journal::{Journal, ObjectJournal, ObjectJournalSettings},
+    journal::{
+        AppendJournal, AppendJournalSettings, Journal, ObjectJournal, ObjectJournalSettings,
+        append::memory::MemoryFiles,
+    },
     testing::FaultyObjects,
 };
 
@@ -45,7 +48,7 @@ use crate::{
         probe::LinkedProbe,
     },
     process::Spawner,
-    stores::{Mishaps, meta::RemoteMeta, objects::RemoteObjects},
+    stores::{Mishaps, files::RemoteFiles, meta::RemoteMeta, objects::RemoteObjects},
 };
 
 /// The cluster's id and name.
@@ -60,6 +63,8 @@ const INDEX_CACHE_BYTES: u64 = 1 << 20;
 const OFFSETS_PARTITIONS: u32 = 3;
 /// How much a slot may hold: with small ones many are in flight, with large ones batches gather.
 const SLOTS_BYTES: [u64; 3] = [1 << 10, 4 << 10, 8 << 20];
+/// How long a file of a write-ahead log gets, where there are any.
+const FILES_BYTES: [u64; 3] = [4 << 10, 64 << 10, 4 << 20];
 /// How long records may linger, and whether always.
 const LINGERS: [(Option<Duration>, bool); 4] = [
     (None, false),
@@ -92,6 +97,10 @@ pub(crate) struct Node {
     pub(crate) clock: NodeClock,
     pub(crate) mishaps: Mishaps,
     pub(crate) objects: FaultyObjects,
+    /// Files of write-ahead logs, where the store is like HDFS.
+    pub(crate) files: MemoryFiles,
+    /// Whether it is.
+    pub(crate) appends: bool,
     pub(crate) metadata: Memory,
 }
 
@@ -145,7 +154,8 @@ impl Node {
         let view = View::follow(metadata.clone(), &tasks).await?;
         let place = Place::Node(self.id);
         let mishaps = self.mishaps.clone();
-        let objects = RemoteObjects::new(self.seed, &self.net, place, &self.objects, mishaps);
+        let objects =
+            RemoteObjects::new(self.seed, &self.net, place, &self.objects, &self.files, mishaps);
         let retry = Retry::new(runtime.clone(), RetrySettings::default());
         let store = Store::new(Arc::new(objects), None).retrying(retry);
         let broken = BrokenLinks::new(view.clone());
@@ -273,9 +283,7 @@ impl Life<'_> {
     /// Starts the broker, which opens its partitions in the background.
     async fn broker(&self) -> Result<(Arc<BrokerRole>, Arc<dyn Journal>)> {
         let Self { node, host, tasks, runtime, metadata, view, store, .. } = self;
-        let settings = ObjectJournalSettings::default();
-        let journal = ObjectJournal::new(store.clone(), CLUSTER, runtime.clone(), settings);
-        let journal: Arc<dyn Journal> = Arc::new(journal);
+        let journal = self.journal();
         let rpc = Some(Node::host_name(node.id));
         let deps = BrokerDeps {
             cluster: CLUSTER,
@@ -297,6 +305,20 @@ impl Life<'_> {
             services.role = Some(Arc::clone(&role));
         });
         Ok((role, journal))
+    }
+
+    fn journal(&self) -> Arc<dyn Journal> {
+        let Self { node, runtime, store, .. } = self;
+        if !node.appends {
+            let settings = ObjectJournalSettings::default();
+            let journal = ObjectJournal::new(store.clone(), CLUSTER, runtime.clone(), settings);
+            return Arc::new(journal);
+        }
+        let (place, mishaps) = (Place::Node(node.id), node.mishaps.clone());
+        let files = RemoteFiles::new(node.seed, &node.net, place, &node.files, mishaps);
+        let file_bytes = *Chance::new(node.seed, "files").pick(&FILES_BYTES);
+        let settings = AppendJournalSettings { file_bytes, ..Default::default() };
+        Arc::new(AppendJournal::new(Arc::new(files), CLUSTER, runtime.clone(), settings))
     }
 
     fn collector(&self, journal: Arc<dyn Journal>, brokers: Arc<dyn Brokers>) {

@@ -10,7 +10,10 @@ use std::{
 };
 
 use weir_meta::store::Operation;
-use weir_segment_store::testing::{Fate, Request};
+use weir_segment_store::{
+    journal::append::memory::FileRequest,
+    testing::{Fate, Request},
+};
 
 use crate::{chance::Chance, trace::Trace};
 
@@ -52,6 +55,23 @@ pub(super) enum MetaFate {
     Late(Duration),
     /// No answer, and no effect.
     Hangs,
+}
+
+/// What becomes of a request about a file of a write-ahead log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum FileFate {
+    Done,
+    Slow(Duration),
+    /// It fails, and nothing is done.
+    Fails,
+    /// It is done, and the answer is lost.
+    FailsAfter,
+    /// No answer, and nothing is done.
+    Hangs,
+    /// It is done after a while; the answer is lost.
+    Late(Duration),
+    /// It is done, and once more after a while.
+    Twice(Duration),
 }
 
 /// What becomes of a batch of a watch.
@@ -105,6 +125,29 @@ impl Mishaps {
             Fate::Rots(_) => "objects: rotten read",
             Fate::EndsEarly => "objects: short read",
             Fate::Stale(_) => "objects: stale list",
+        };
+        trace.fired(kind, format_args!("{who} {request:?} {path} {fate:?}"));
+        fate
+    }
+
+    /// What becomes of a request about a file.
+    pub(super) fn of_files(&self, request: FileRequest, path: &str) -> FileFate {
+        let Inner { who, trace, objects: (mood, chance), .. } = &*self.0;
+        let drawn = chance.below(1000);
+        let fate = match mood.load(Ordering::Relaxed) {
+            0 => FileFate::Done,
+            1 => uneasy_files(request, drawn, chance),
+            _ if drawn < 300 => FileFate::Fails,
+            _ => FileFate::Done,
+        };
+        let kind = match fate {
+            FileFate::Done => return FileFate::Done,
+            FileFate::Slow(_) => "files: slow",
+            FileFate::Fails => "files: fails before",
+            FileFate::FailsAfter => "files: fails after",
+            FileFate::Hangs => "files: hangs",
+            FileFate::Late(_) => "files: lands late",
+            FileFate::Twice(_) => "files: lands twice",
         };
         trace.fired(kind, format_args!("{who} {request:?} {path} {fate:?}"));
         fate
@@ -175,6 +218,21 @@ fn uneasy(request: Request, drawn: u64, chance: &Chance) -> Fate {
         (Request::Get, 100..110) => Fate::Missing,
         (Request::List, 73..400) => Fate::Stale(long),
         _ => Fate::Done,
+    }
+}
+
+/// A NameNode may be told the same twice, and late; a pipeline takes what is appended once and in order.
+fn uneasy_files(request: FileRequest, drawn: u64, chance: &Chance) -> FileFate {
+    let (some, long) = (chance.millis(1..=500), chance.millis(100..=8000));
+    let is_told = !matches!(request, FileRequest::Append | FileRequest::Sync | FileRequest::Close);
+    match drawn {
+        0..40 => FileFate::Slow(some),
+        40..55 => FileFate::Fails,
+        55..70 => FileFate::FailsAfter,
+        70..75 => FileFate::Hangs,
+        75..100 if is_told => FileFate::Late(long),
+        100..125 if is_told => FileFate::Twice(long),
+        _ => FileFate::Done,
     }
 }
 

@@ -6,17 +6,22 @@
 use std::{fmt, ops::RangeInclusive, sync::Arc};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload,
-    ObjectMeta, ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload,
-    PutResult, Result, path::Path,
+    ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    path::Path,
 };
 use tokio::{sync::oneshot, time::sleep};
-use weir_segment_store::testing::{FaultyObjects, Request};
+use weir_segment_store::{
+    journal::append::memory::MemoryFiles,
+    testing::{FaultyObjects, Request},
+};
 
-use super::Mishaps;
+use super::{
+    Mishaps,
+    tree::{Read, Tree},
+};
 use crate::{
     chance::Chance,
     net::{Net, Place},
@@ -33,17 +38,18 @@ pub(crate) struct RemoteObjects(Arc<Inner>);
 struct Inner {
     net: Net,
     from: Place,
-    objects: FaultyObjects,
+    tree: Tree,
     chance: Chance,
 }
 
 impl RemoteObjects {
-    /// The objects of `shared` as `from` reaches them.
+    /// The objects of `shared` as `from` reaches them, and the `files` that are in the same tree.
     pub(crate) fn new(
         seed: u64,
         net: &Net,
         from: Place,
         shared: &FaultyObjects,
+        files: &MemoryFiles,
         mishaps: Mishaps,
     ) -> Self {
         let trace = net.trace().clone();
@@ -52,13 +58,14 @@ impl RemoteObjects {
             mishaps.of_objects(request, path)
         });
         let chance = Chance::new(seed, &format!("the objects of {from}"));
-        Self(Arc::new(Inner { net: net.clone(), from, objects, chance }))
+        let tree = Tree { objects, files: files.clone() };
+        Self(Arc::new(Inner { net: net.clone(), from, tree, chance }))
     }
 
     async fn ask<T, F>(
         &self,
         takes_ms: RangeInclusive<u64>,
-        ask: impl FnOnce(FaultyObjects) -> F + Send + 'static,
+        ask: impl FnOnce(Tree) -> F + Send + 'static,
     ) -> Result<T>
     where
         T: Send + 'static,
@@ -67,10 +74,10 @@ impl RemoteObjects {
         let (answering, answer) = oneshot::channel();
         let this = Arc::clone(&self.0);
         crate::free(async move {
-            let Inner { net, from, objects, chance } = &*this;
+            let Inner { net, from, tree, chance } = &*this;
             net.travel(*from, Place::Objects).await;
             sleep(chance.millis(takes_ms)).await;
-            let result = ask(objects.clone()).await;
+            let result = ask(tree.clone()).await;
             net.travel(Place::Objects, *from).await;
             let _ = answering.send(result);
         });
@@ -103,8 +110,8 @@ impl ObjectStore for RemoteObjects {
         options: PutOptions,
     ) -> Result<PutResult> {
         let path = path.clone();
-        self.ask(PUT_MS, |objects| async move { objects.put_opts(&path, payload, options).await })
-            .await
+        let ask = |tree: Tree| async move { tree.objects.put_opts(&path, payload, options).await };
+        self.ask(PUT_MS, ask).await
     }
 
     async fn put_multipart_opts(
@@ -112,19 +119,16 @@ impl ObjectStore for RemoteObjects {
         path: &Path,
         options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        self.0.objects.put_multipart_opts(path, options).await
+        self.0.tree.objects.put_multipart_opts(path, options).await
     }
 
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
         let path = path.clone();
-        let ask = |objects: FaultyObjects| async move {
-            let got = objects.get_opts(&path, options).await?;
-            let (meta, range) = (got.meta.clone(), got.range.clone());
-            let (attributes, extensions) = (got.attributes.clone(), got.extensions.clone());
+        let ask = |tree: Tree| async move {
             // What was on its way is there, whatever becomes of the store afterwards.
-            let bytes: Bytes = got.bytes().await?;
+            let Read { meta, range, attributes, bytes } = tree.get(&path, options).await?;
             let payload = GetResultPayload::Stream(stream::once(async { Ok(bytes) }).boxed());
-            Ok(GetResult { payload, meta, range, attributes, extensions })
+            Ok(GetResult { payload, meta, range, attributes, extensions: Default::default() })
         };
         self.ask(OTHERS_MS, ask).await
     }
@@ -138,8 +142,8 @@ impl ObjectStore for RemoteObjects {
             .and_then(move |path| {
                 let this = this.clone();
                 async move {
-                    let ask = |objects: FaultyObjects| async move {
-                        objects.delete(&path).await?;
+                    let ask = |tree: Tree| async move {
+                        tree.delete(&path).await?;
                         Ok(path)
                     };
                     this.ask(OTHERS_MS, ask).await
@@ -151,9 +155,7 @@ impl ObjectStore for RemoteObjects {
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         let (this, prefix) = (self.clone(), prefix.cloned());
         let listed = async move {
-            let ask = |objects: FaultyObjects| async move {
-                objects.list(prefix.as_ref()).try_collect::<Vec<_>>().await
-            };
+            let ask = |tree: Tree| async move { tree.list(prefix.as_ref()).await };
             this.ask(OTHERS_MS, ask).await
         };
         stream::once(listed)
@@ -163,10 +165,10 @@ impl ObjectStore for RemoteObjects {
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.0.objects.list_with_delimiter(prefix).await
+        self.0.tree.objects.list_with_delimiter(prefix).await
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.0.objects.copy_opts(from, to, options).await
+        self.0.tree.objects.copy_opts(from, to, options).await
     }
 }

@@ -22,7 +22,10 @@ use weir_history::{Event, History, Recorder};
 use weir_ids::NodeId;
 use weir_meta::store::Memory;
 use weir_runtime::watch;
-use weir_segment_store::testing::{Fate, FaultyObjects, Request};
+use weir_segment_store::{
+    journal::append::memory::MemoryFiles,
+    testing::{Fate, FaultyObjects, Request},
+};
 
 use crate::{
     chance::Chance,
@@ -52,6 +55,8 @@ pub struct Options {
     pub trace: Option<PathBuf>,
     /// Without any faults.
     pub calm: bool,
+    /// Write-ahead logs are in files that are appended to, as in HDFS, and not made of objects.
+    pub files: bool,
 }
 
 /// Everything there is.
@@ -91,7 +96,8 @@ pub fn run(seed: u64, options: &Options) -> anyhow::Result<Outcome> {
 
 async fn story(seed: u64, options: &Options, trace: Trace) -> Outcome {
     let roles = roles(&Chance::new(seed, "cluster"));
-    let world = World::new(seed, &trace, roles, pace(&Chance::new(seed, "pace")));
+    let pace = pace(&Chance::new(seed, "pace"));
+    let world = World::new(seed, &trace, roles, pace, options.files);
     let shared = clients(&world, topics(&Chance::new(seed, "topics")));
     let mut outcome = Outcome { seed, ..Outcome::default() };
     let told = play(&world, &shared, options).await;
@@ -120,11 +126,11 @@ async fn story(seed: u64, options: &Options, trace: Trace) -> Outcome {
 
 impl World {
     /// Machines with these roles, all off.
-    fn new(seed: u64, trace: &Trace, roles: Vec<Roles>, pace: Pace) -> Self {
+    fn new(seed: u64, trace: &Trace, roles: Vec<Roles>, pace: Pace, appends: bool) -> Self {
         let net = Net::new(seed, trace.clone());
         crate::free(net.clone().run());
         let objects = FaultyObjects::new(|_: Request, _: &str| Fate::Done);
-        let metadata = Memory::new();
+        let (files, metadata) = (MemoryFiles::new(), Memory::new());
         let began = Instant::now();
         let nodes = roles.into_iter().zip(1..).map(|(roles, id)| Node {
             id: NodeId(id),
@@ -134,6 +140,8 @@ impl World {
             clock: NodeClock::new(began),
             mishaps: Mishaps::new(seed, format!("n{id}"), trace.clone()),
             objects: objects.clone(),
+            files: files.clone(),
+            appends,
             metadata: metadata.clone(),
         });
         let fleet = Fleet::new(&net, nodes.collect());
