@@ -88,7 +88,7 @@ impl Clocks {
         let known = told.map(|told| (told.moment, told.heard.elapsed()));
         match known.filter(|(_, since)| *since < RELIED_UPON) {
             Some((Moment { process, millis: then }, since)) => {
-                Moment { process, millis: then + millis(since + time) }
+                Moment { process, millis: then.saturating_add(millis(since + time)) }
             }
             None => Moment { process: 0, millis: 0 },
         }
@@ -133,6 +133,15 @@ mod tests {
         assert!(after.is_past(clocks.within(NODE, PROMPTLY)));
         clocks.told(NODE, after.now());
         assert!(!after.is_past(clocks.within(NODE, PROMPTLY)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_may_tell_any_number() {
+        let clocks = Clocks::new();
+        for millis in [0, u64::MAX] {
+            clocks.told(NODE, Moment { process: 1, millis });
+            assert!(clocks.within(NODE, PROMPTLY).millis >= millis);
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -41,7 +41,7 @@ impl Hdfs {
     /// Deletes the drafts that nobody works on any more. `now` is told by the NameNode, as their ages are.
     async fn clear_drafts(&self, drafts: &str, now: u64) {
         let listed = self.client.list_status(drafts, false).await.unwrap_or_default();
-        let is_abandoned = |modified: u64| modified + ABANDONED_MS < now;
+        let is_abandoned = |modified: u64| modified.saturating_add(ABANDONED_MS) < now;
         for draft in listed.iter().filter(|draft| is_abandoned(draft.modification_time)) {
             if let Err(error) = self.client.delete(&draft.path, false).await {
                 tracing::debug!(path = draft.path, %error, "a draft is not deleted");
