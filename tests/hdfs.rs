@@ -16,7 +16,7 @@ use weir_segment_store::{
     ByteRange, Location, ObjectName, Opened, Part, Store, StoreError,
     journal::{
         AppendJournal, AppendJournalSettings, CheckError, Error, Journal, Writer,
-        append::AppendStore, check_files, conformance,
+        append::AppendStore, check_files, conformance, object::FORGOTTEN,
     },
     object::Body,
     testing::{CLUSTER, batch, body, chunk, partition},
@@ -62,13 +62,31 @@ fn whoami() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_journal_conforms() {
+async fn the_journal_conforms_and_little_stays_of_a_session_that_is_forgotten() {
     let hdfs = Hdfs::start().unwrap();
     let count = AtomicUsize::new(0);
     conformance::all(|| async {
         open(&hdfs, &format!("journal-{}", count.fetch_add(1, Ordering::Relaxed)), 1).0
     })
     .await;
+
+    let (journal, store) = open(&hdfs, "forgotten", 1);
+    let mut writer = journal.open(SESSION).await.unwrap();
+    write(&mut writer, 1..4).await;
+    drop(writer);
+    assert!(!journal.is_forgotten(SESSION).await.unwrap());
+    journal.forget(SESSION).await.unwrap();
+    journal.forget(SESSION).await.unwrap();
+    assert!(journal.is_forgotten(SESSION).await.unwrap());
+    let covered = journal.covered(SESSION, Slot(u64::MAX)).await.unwrap();
+    assert_eq!(covered, [ObjectName::WalFile { session: SESSION, file: 1 }]);
+    store.delete_all(&covered).await.unwrap();
+    let fence = ObjectName::WalFile { session: SESSION, file: 2 };
+    let stone = ObjectName::WalSlot { session: SESSION, slot: FORGOTTEN };
+    let mut left = store.list(None).await.unwrap();
+    left.sort_unstable();
+    assert_eq!(left, [(stone, 0), (fence, 128)]);
+    assert_eq!(journal.sessions().await.unwrap(), [SESSION]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

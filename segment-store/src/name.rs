@@ -3,8 +3,8 @@
 //! ```text
 //! open/{session:020}                         the first slot of an object journal: that there is one
 //! {hh}/wal/{session:020}/{slot:020}          another slot
-//! forgotten/{session:020}                    that nobody needs that journal any more
-//! wal/{session:020}/{file:010}.wal           a file of a file journal, on the local disk
+//! forgotten/{session:020}                    that nobody needs the journal of that session any more
+//! wal/{session:020}/{file:010}.wal           a file of a file journal, on the local disk or in HDFS
 //! {hh}/sorted/{session:020}/{number:020}     small pieces gathered, many partitions
 //! {hh}/checkpoint/{session:020}/{number:020}
 //! ```
@@ -37,7 +37,7 @@ pub enum ObjectName {
         /// Which slot.
         slot: Slot,
     },
-    /// One file of a write-ahead log on a local disk; holds many slots.
+    /// One file of a write-ahead log on a local disk or in HDFS; holds many slots.
     WalFile {
         /// Whose log.
         session: SessionId,
@@ -155,8 +155,8 @@ impl fmt::Display for ObjectName {
 
 /// What the names of the slots begin with that say that a session was there.
 pub(crate) const OPEN_PREFIX: &str = "open";
-/// And of those that say that it was forgotten.
-const FORGOTTEN_PREFIX: &str = "forgotten";
+/// And of what says that it was forgotten.
+pub(crate) const FORGOTTEN_PREFIX: &str = "forgotten";
 
 /// What the names of a session's other objects begin with.
 pub(crate) fn prefix_of(session: SessionId) -> String {

@@ -19,7 +19,12 @@ pub(super) fn candidates(
     wals: &BTreeMap<SessionId, (Wal, Revision)>,
 ) -> Unnamed {
     let may = |name: &ObjectName| may_go(*name, wals.get(&name.session()).map(|(wal, _)| wal));
-    listed.into_iter().filter(|(name, _)| may(name)).collect()
+    let mut unnamed: Unnamed = listed.into_iter().filter(|(name, _)| may(name)).collect();
+    // The last file of a log is written yet, or a fence.
+    let files = unnamed.keys().filter(|name| matches!(name, ObjectName::WalFile { .. }));
+    let last: BTreeMap<SessionId, ObjectName> = files.map(|name| (name.session(), *name)).collect();
+    unnamed.retain(|name, _| last.get(&name.session()) != Some(name));
+    unnamed
 }
 
 /// `wal` is that of the session which wrote it; `None`: forgotten, so that nothing of it is needed but
@@ -29,19 +34,19 @@ pub(super) fn candidates(
 ///   seal of an ended session slots are void.
 /// - What the checkpoints of a live session wrote may be published as long as it is above the last
 ///   published one; the session alone knows. Once it is sealed, nothing more can be published.
-/// - Fences stay too; they are told from slots by what they hold, before one is deleted.
+/// - Fences stay too; they are told from slots by what they hold, before one is deleted. So are files that
+///   hold what may be needed.
 fn may_go(name: ObjectName, wal: Option<&Wal>) -> bool {
     let never = |slot| slot == Slot::OPEN || slot == FORGOTTEN;
     let Some(wal) = wal else {
         return match name {
             ObjectName::WalSlot { slot, .. } => !never(slot),
-            ObjectName::WalFile { .. } => false,
-            ObjectName::Sorted { .. } | ObjectName::Checkpoint { .. } => true,
+            _ => true,
         };
     };
     let published = wal.checkpoint.as_ref().map_or(0, |pointer| pointer.number);
     match (name, &wal.sealed) {
-        (ObjectName::WalFile { .. }, _) => false,
+        (ObjectName::WalFile { .. }, _) => true,
         (ObjectName::WalSlot { slot, .. }, _) if never(slot) => false,
         (ObjectName::WalSlot { slot, .. }, None) => slot < wal.trim,
         (ObjectName::WalSlot { slot, .. }, Some(seal)) => slot < wal.trim || slot >= seal.at,
@@ -111,8 +116,11 @@ mod tests {
     }
 
     #[test]
-    fn files_on_a_disk_are_not_the_collectors() {
-        let name = ObjectName::WalFile { session: SESSION, file: 1 };
-        assert!(!may_go(name, None) && !may_go(name, Some(&wal(true))));
+    fn of_files_all_but_the_last() {
+        let file = |file| ObjectName::WalFile { session: SESSION, file };
+        let other = |file| ObjectName::WalFile { session: SessionId(3), file };
+        let listed = [file(1), other(7), file(12), file(2), other(6)].map(|name| (name, 9));
+        let found: Vec<_> = candidates(listed, &BTreeMap::new()).into_keys().collect();
+        assert_eq!(found, [other(6), file(1), file(2)]);
     }
 }

@@ -122,11 +122,6 @@ fn forgotten(name: ObjectName) -> Option<SessionId> {
     }
 }
 
-/// The object that says so of `session`.
-pub(super) fn stone(session: SessionId) -> ObjectName {
-    ObjectName::WalSlot { session, slot: FORGOTTEN }
-}
-
 #[cfg(test)]
 mod tests {
     use weir_ids::Slot;
@@ -162,7 +157,7 @@ mod tests {
     #[test]
     fn a_session_that_was_not_forgotten_on_purpose_is_a_stranger() {
         let mut listed = markers(&[3, 5, 9]);
-        listed.push((stone(SessionId(3)), 100));
+        listed.push((ObjectName::WalSlot { session: SessionId(3), slot: FORGOTTEN }, 100));
         let found = strangers(&listed, &census(100, &[9]));
         assert_eq!(found, Ok(BTreeSet::from([SessionId(5)])), "3 was forgotten, 9 is known");
     }

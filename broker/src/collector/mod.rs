@@ -2,7 +2,8 @@
 //!
 //! A round ([`round`]) lists the store and decides what may go if nobody names it ([`candidates`]), reads
 //! the published chains of all sessions that some log needs, then asks every live session what it refers
-//! to ([`marking`]). What nobody has named goes after a grace ([`grace`]). Beside that the logs of sealed
+//! to ([`marking`]). What nobody has named goes after a grace ([`grace`]), unless it is a fence ([`fences`]) or
+//! a file that holds what may be needed ([`files`]). Beside that the logs of sealed
 //! sessions are brought to their end ([`settling`]). The rules are those of `docs/proof.md`; the model in
 //! `tests/model` is the specification.
 //!
@@ -23,6 +24,7 @@
 mod candidates;
 mod condemned;
 mod fences;
+mod files;
 mod floor;
 mod grace;
 mod marking;

@@ -10,15 +10,14 @@ use weir_meta::{
     model::{CheckpointPointer, Record, Wal},
     store::list,
 };
-use weir_segment_store::{
-    ObjectName, StoreError, checkpoint::Chain, journal, journal::object::is_kept,
-};
+use weir_segment_store::{ObjectName, StoreError, checkpoint::Chain, journal};
 
 use super::{
     Collector,
     candidates::Unnamed,
     condemned,
-    floor::{MetadataIsOlder, stone, strangers},
+    files::Files,
+    floor::{MetadataIsOlder, strangers},
     marking::{Asking, Begun, Skipped},
     settling::{Settling, settle},
 };
@@ -77,12 +76,14 @@ impl Collector {
         let census = Census::take(&self.deps.metadata).await?;
         self.refuse_strangers(&listed, &census).await?;
         let forgotten = self.settle(settle(&census)).await?;
+        let files = Files::of(&listed, &census.wals);
         let mut begun = Begun::new(listed, census)?;
         self.read_chains(&mut begun).await?;
         let mut asking = begun.ask(self.live().await?)?;
         self.ask(&mut asking).await?;
         let unnamed = asking.end()?;
         let due = self.grace.found(&unnamed, Instant::now(), self.settings.grace);
+        let due = files.spare(&*self.deps.journal, due, self.settings.requests).await?;
         let deleted = self.sweep(due, &unnamed).await?;
         Ok(Collected { deleted, waiting: unnamed.len() - deleted, forgotten })
     }
@@ -102,13 +103,9 @@ impl Collector {
         census: &Census,
     ) -> Result<(), RoundError> {
         for session in strangers(listed, census)? {
-            match is_kept(&self.deps.store, stone(session)).await {
-                Ok(true) => {}
-                Ok(false) | Err(StoreError::NotFound(_)) => {
-                    let revision = census.revision;
-                    return Err(MetadataIsOlder { session, revision }.into());
-                }
-                Err(error) => return Err(error.into()),
+            if !self.deps.journal.is_forgotten(session).await? {
+                let revision = census.revision;
+                return Err(MetadataIsOlder { session, revision }.into());
             }
         }
         Ok(())

@@ -21,7 +21,10 @@ use weir_meta::{
 use weir_runtime::{Random, Seeded, Tasks};
 use weir_segment_store::{
     ObjectName, Part,
-    journal::object::FORGOTTEN,
+    journal::{
+        append::memory::{FileFate, FileRequest},
+        object::FORGOTTEN,
+    },
     testing::{Fate, Request},
 };
 
@@ -54,11 +57,69 @@ fn troubles(seed: u64) -> impl Fn(Request, &str) -> Fate + Send + Sync + 'static
 async fn nothing_that_is_referred_to_is_deleted_and_nothing_else_stays() {
     for seed in 0..4 {
         let grace = Duration::from_secs(if seed % 2 == 0 { 0 } else { 30 });
-        let mut story = Story::begin(seed, troubles(seed), grace).await;
-        for _ in 0..200 {
-            story.step().await;
+        let world = World::new(troubles(seed)).await;
+        run(Story::begin(seed, world, grace).await).await;
+    }
+}
+
+async fn run(mut story: Story) {
+    for _ in 0..200 {
+        story.step().await;
+    }
+    story.finish().await;
+}
+
+/// A file system that fails, loses answers and hangs, as `seed` says.
+fn troubles_with_files(seed: u64) -> impl Fn(FileRequest, &str) -> FileFate + Send + Sync {
+    let chance = Seeded::new(seed);
+    move |_, _| match chance.next_u64() % 100 {
+        0..3 => FileFate::FailedBefore,
+        3..6 => FileFate::FailedAfter,
+        6 => FileFate::Hangs,
+        _ => FileFate::Done,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_files_nothing_is_deleted_that_is_referred_to_either() {
+    for seed in 0..4 {
+        let grace = Duration::from_secs(if seed % 2 == 0 { 0 } else { 30 });
+        let world = World::over_files(troubles(seed), troubles_with_files(seed + 100)).await;
+        run(Story::begin(seed, world, grace).await).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_go_as_soon_as_what_they_hold_is_checkpointed_and_not_before() {
+    // A few slots a file: the last checkpoint ends anywhere in one.
+    for checkpointed in 8..=13 {
+        let world = World::over_files(fine, |_, _| FileFate::Done).await;
+        let life = world.begin(1).await;
+        life.open(vec![0]).await;
+        let mut collector = world.collector(Duration::ZERO);
+        let files = async || {
+            let is_file = |name: &ObjectName| matches!(name, ObjectName::WalFile { .. });
+            world.objects().await.into_iter().filter(is_file).count()
+        };
+        for number in 0..checkpointed {
+            life.append(0, world.batch(&[number; 400])).await;
         }
-        story.finish().await;
+        rounds(&mut collector, 2).await;
+        assert!(files().await >= 3, "{}", files().await);
+        assert!(life.broker.checkpoint().await);
+        for number in checkpointed..20 {
+            life.append(0, world.batch(&[number; 400])).await;
+        }
+        let before = files().await;
+        rounds(&mut collector, 2).await;
+        assert!(files().await < before, "{} {before}", files().await);
+        let dead = life.die().await;
+        world.end(dead).await;
+        let life = world.begin(1).await;
+        life.open(vec![0]).await;
+        assert_eq!(world.read(&life, 0).await, (0..20).map(|it| [it; 400]).collect::<Vec<_>>());
+        life.end().await;
+        world.shutdown().await;
     }
 }
 
@@ -129,7 +190,7 @@ async fn a_session_that_nobody_needs_is_forgotten_but_for_its_fence_and_marker()
     assert!(life.broker.checkpoint().await);
     rounds(&mut collector, 6).await;
     assert_eq!(bounds(&world, dead).await, None);
-    refuse_if_metadata_is_older(&world.journal(world.truth()), &world.metadata).await.unwrap();
+    refuse_if_metadata_is_older(&*world.true_journal(), &world.metadata).await.unwrap();
     let left = world.objects().await.into_iter().filter(|name| name.session() == dead);
     let slots = left.filter_map(|name| match name {
         ObjectName::WalSlot { slot, .. } => Some(slot),
@@ -146,10 +207,10 @@ async fn a_session_that_nobody_needs_is_forgotten_but_for_its_fence_and_marker()
 async fn metadata_from_a_backup_stops_collection_and_starts() {
     let world = World::new(fine).await;
     let life = one_life(&world).await;
-    let (journal, lost) = (world.journal(world.truth()), life.session());
-    refuse_if_metadata_is_older(&journal, &world.metadata).await.unwrap();
+    let (journal, lost) = (world.true_journal(), life.session());
+    refuse_if_metadata_is_older(&*journal, &world.metadata).await.unwrap();
     let older = Metadata::new(std::sync::Arc::new(Memory::new()));
-    let refused = refuse_if_metadata_is_older(&journal, &older).await;
+    let refused = refuse_if_metadata_is_older(&*journal, &older).await;
     assert!(matches!(&refused, Err(FloorError::Older(older)) if older.session == lost));
     assert!(refused.unwrap_err().to_string().contains("put newer metadata in their place"));
 
@@ -157,7 +218,7 @@ async fn metadata_from_a_backup_stops_collection_and_starts() {
     let objects = world.objects().await;
     let forget = Txn::new().delete(Wal::key(lost));
     world.metadata.store().txn(forget).await.unwrap();
-    let refused = refuse_if_metadata_is_older(&journal, &world.metadata).await;
+    let refused = refuse_if_metadata_is_older(&*journal, &world.metadata).await;
     assert!(matches!(&refused, Err(FloorError::Older(older)) if older.session == lost));
     for _ in 0..3 {
         let round = world.collector(Duration::ZERO).round().await;

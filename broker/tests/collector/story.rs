@@ -5,11 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use weir_broker::collector::Collector;
 use weir_ids::{SessionId, Slot};
 use weir_runtime::{Random, Seeded};
-use weir_segment_store::{
-    ObjectName,
-    journal::object::is_kept,
-    testing::{Fate, Request},
-};
+use weir_segment_store::ObjectName;
 
 use crate::world::{Life, NODES, PARTITIONS, World, bounds, pass};
 
@@ -44,12 +40,7 @@ impl Counted {
 }
 
 impl Story {
-    pub(crate) async fn begin(
-        seed: u64,
-        fate: impl Fn(Request, &str) -> Fate + Send + Sync + 'static,
-        grace: Duration,
-    ) -> Self {
-        let world = World::new(fate).await;
+    pub(crate) async fn begin(seed: u64, world: World, grace: Duration) -> Self {
         let lives = vec![world.begin(1).await, world.begin(2).await];
         let owners: Vec<usize> = (0..PARTITIONS).map(|p| (p % NODES) as usize).collect();
         let collector = world.collector(grace);
@@ -131,9 +122,13 @@ impl Story {
 
     async fn note_fence(&mut self, session: SessionId) {
         let Some((_, Some(at))) = bounds(&self.world, session).await else { return };
-        let name = ObjectName::WalSlot { session, slot: at };
+        let objects = self.world.objects().await;
+        let is_file = |name: &&ObjectName| matches!(name, ObjectName::WalFile { .. });
+        let mut of_it = objects.iter().filter(|name| name.session() == session);
+        let file = of_it.rfind(is_file).copied();
+        let name = file.unwrap_or(ObjectName::WalSlot { session, slot: at });
         // One that ended in order has none.
-        if is_kept(&self.world.truth(), name).await == Ok(true) {
+        if objects.contains(&name) && self.world.is_for_ever(name).await {
             self.fences.insert(name);
         }
     }
@@ -214,8 +209,10 @@ impl Story {
         let objects = self.world.objects().await;
         assert!(!self.fences.is_empty() && self.fences.is_subset(&objects), "a fence is gone");
         for session in &self.sessions {
-            let marker = ObjectName::WalSlot { session: *session, slot: Slot::OPEN };
-            assert!(objects.contains(&marker), "the open marker of {session} is gone");
+            assert!(
+                self.world.true_journal().sessions().await.unwrap().contains(session),
+                "nothing tells of {session}"
+            );
             if !live.contains(session) {
                 assert_eq!(bounds(&self.world, *session).await, None, "{session} is not forgotten");
             }
@@ -226,8 +223,13 @@ impl Story {
                     let (trim, _) = bounds(&self.world, *session).await.unwrap();
                     assert!(*slot >= trim || *slot == Slot::OPEN, "{name} is left below {trim}");
                 }
-                ObjectName::WalSlot { .. } => {
-                    assert!(is_kept(&self.world.truth(), *name).await.unwrap(), "{name} is left");
+                // What follows on it may be open, so that nobody sees where it begins.
+                ObjectName::WalFile { session, file } if live.contains(session) => {
+                    let last = ObjectName::WalFile { session: *session, file: file + 2 };
+                    assert!(!objects.contains(&last), "{name} is left behind {last}");
+                }
+                ObjectName::WalSlot { .. } | ObjectName::WalFile { .. } => {
+                    assert!(self.world.is_for_ever(*name).await, "{name} is left");
                 }
                 _ => panic!("{name} is left, and nobody refers to it"),
             }

@@ -24,16 +24,23 @@ use weir_ids::{
 };
 use weir_meta::{
     Metadata, Sealing,
-    model::{Assignment, Log, Record, Seal, Session, Topic, TopicState},
-    store::{Memory, MetaStore, Txn},
+    model::{Assignment, Log, Record, Seal, Session, Topic, TopicState, Wal},
+    store::{Memory, MetaStore, Txn, list},
     views::View,
 };
 use weir_protocol::records::{BatchBuilder, split};
 use weir_runtime::{Runtime, Seeded, SystemClock, Tasks};
 use weir_segment_store::{
     ObjectName, Reader, Retry, RetrySettings, Store,
-    journal::{Journal, ObjectJournal, ObjectJournalSettings},
-    testing::{Fate, FaultyObjects, Request},
+    journal::{
+        AppendJournal, AppendJournalSettings, Journal, ObjectJournal, ObjectJournalSettings,
+        append::{
+            FENCE_MAGIC,
+            memory::{FileFate, FileRequest, MemoryFiles},
+        },
+        object::{FORGOTTEN, is_kept},
+    },
+    testing::{Fate, FaultyObjects, Request, Tree},
 };
 
 const CLUSTER: Uuid = Uuid::from_u128(1);
@@ -53,17 +60,19 @@ pub(crate) async fn pass(time: Duration) {
 
 /// The brokers by node.
 #[derive(Default)]
-struct Nodes(Mutex<BTreeMap<NodeId, LocalBroker>>);
+struct Nodes(Mutex<BTreeMap<NodeId, (SessionId, LocalBroker)>>);
 
 impl Brokers for Nodes {
     fn broker(&self, node: NodeId) -> Option<Arc<dyn BrokerClient>> {
-        Some(Arc::new(self.0.lock().unwrap().get(&node)?.clone()))
+        Some(Arc::new(self.0.lock().unwrap().get(&node)?.1.clone()))
     }
 }
 
 /// What outlives a broker.
 pub(crate) struct World {
     objects: FaultyObjects,
+    /// Write-ahead logs, if they are in files.
+    files: Option<MemoryFiles>,
     /// While set, all goes well.
     calm: Arc<AtomicBool>,
     pub(crate) metadata: Metadata,
@@ -109,7 +118,21 @@ impl World {
             if is_calm.load(Ordering::Relaxed) { Fate::Done } else { fate(request, path) }
         });
         let runtime = Runtime::new(SystemClock, Seeded::new(3));
-        Self { objects, calm, metadata, view, runtime, nodes: Arc::default(), tasks }
+        let (files, nodes) = (None, Arc::default());
+        Self { objects, files, calm, metadata, view, runtime, nodes, tasks }
+    }
+
+    /// One with write-ahead logs in files, which does to a request for them what `files` says.
+    pub(crate) async fn over_files(
+        fate: impl Fn(Request, &str) -> Fate + Send + Sync + 'static,
+        files: impl Fn(FileRequest, &str) -> FileFate + Send + Sync + 'static,
+    ) -> Self {
+        let world = Self::new(fate).await;
+        let is_calm = Arc::clone(&world.calm);
+        let files = MemoryFiles::with(move |request: FileRequest, path: &str| {
+            if is_calm.load(Ordering::Relaxed) { FileFate::Done } else { files(request, path) }
+        });
+        Self { files: Some(files), ..world }
     }
 
     /// From now on all goes well.
@@ -120,17 +143,56 @@ impl World {
     /// The store as a process with troubles sees it.
     fn store(&self) -> Store {
         let retry = Retry::new(self.runtime.clone(), RetrySettings::default());
-        Store::new(Arc::new(self.objects.clone()), None).retrying(retry)
+        self.over(self.objects.clone(), self.files.clone()).retrying(retry)
     }
 
     /// The store as it is.
     pub(crate) fn truth(&self) -> Store {
-        Store::new(Arc::new(self.objects.with(|_: Request, _: &str| Fate::Done)), None)
+        let objects = self.objects.with(|_: Request, _: &str| Fate::Done);
+        self.over(objects, self.files.as_ref().map(MemoryFiles::faultless))
     }
 
-    pub(crate) fn journal(&self, store: Store) -> ObjectJournal {
-        let settings = ObjectJournalSettings::default();
-        ObjectJournal::new(store, CLUSTER, self.runtime.clone(), settings)
+    fn over(&self, objects: FaultyObjects, files: Option<MemoryFiles>) -> Store {
+        match files {
+            Some(files) => Store::new(Arc::new(Tree { objects, files }), None),
+            None => Store::new(Arc::new(objects), None),
+        }
+    }
+
+    /// The logs as a process with troubles sees them.
+    fn journal(&self) -> Arc<dyn Journal> {
+        self.journal_over(self.store(), self.files.clone())
+    }
+
+    /// The logs as they are.
+    pub(crate) fn true_journal(&self) -> Arc<dyn Journal> {
+        self.journal_over(self.truth(), self.files.as_ref().map(MemoryFiles::faultless))
+    }
+
+    fn journal_over(&self, store: Store, files: Option<MemoryFiles>) -> Arc<dyn Journal> {
+        let runtime = self.runtime.clone();
+        match files {
+            Some(files) => {
+                let settings = AppendJournalSettings { file_bytes: 2_500, ..Default::default() };
+                Arc::new(AppendJournal::new(Arc::new(files), CLUSTER, runtime, settings))
+            }
+            None => {
+                let settings = ObjectJournalSettings::default();
+                Arc::new(ObjectJournal::new(store, CLUSTER, runtime, settings))
+            }
+        }
+    }
+
+    /// Whether it is in the nature of this object never to be deleted.
+    pub(crate) async fn is_for_ever(&self, name: ObjectName) -> bool {
+        match name {
+            ObjectName::WalFile { .. } => {
+                self.truth().get(name).await.unwrap().starts_with(&FENCE_MAGIC)
+            }
+            // It says all by its name.
+            ObjectName::WalSlot { slot, .. } if self.files.is_some() => slot == FORGOTTEN,
+            name => is_kept(&self.truth(), name).await.unwrap(),
+        }
     }
 
     pub(crate) async fn objects(&self) -> BTreeSet<ObjectName> {
@@ -142,7 +204,7 @@ impl World {
             node: NodeId(1),
             metadata: self.metadata.clone(),
             store: self.store(),
-            journal: Arc::new(self.journal(self.store())),
+            journal: self.journal(),
             view: self.view.clone(),
             brokers: Arc::clone(&self.nodes) as Arc<dyn Brokers>,
         }
@@ -162,7 +224,7 @@ impl World {
             runtime: self.runtime.clone(),
             metadata: self.metadata.clone(),
             store: self.store(),
-            journal: Arc::new(self.journal(self.store())),
+            journal: self.journal(),
             session: Session { node, rpc: None, zone: None },
         };
         let settings = BrokerSettings {
@@ -174,10 +236,11 @@ impl World {
         for _ in 0..PATIENCE {
             let tasks = Tasks::new();
             let Ok(broker) = Broker::start(deps(), settings.clone(), &tasks).await else {
+                self.condemn_unborn().await;
                 continue;
             };
             let (client, session) = (broker.client(), broker.session());
-            self.nodes.0.lock().unwrap().insert(node, client.clone());
+            self.nodes.0.lock().unwrap().insert(node, (session, client.clone()));
             let soon = Instant::now() + Duration::from_secs(10);
             self.view.wait_for(soon, |now| now.session(session).cloned()).await.unwrap();
             return Life { broker, client, tasks };
@@ -191,9 +254,21 @@ impl World {
         self.metadata.store().txn(Txn::new().put(key, r#"{"v":1}"#)).await.unwrap();
     }
 
+    /// Condemns the sessions that were begun for brokers which did not start.
+    async fn condemn_unborn(&self) {
+        let (wals, _) = list(self.metadata.store(), Wal::PREFIX).await.unwrap();
+        for entry in &wals {
+            let session = Wal::session(&entry.key).unwrap();
+            let is_born = self.nodes.0.lock().unwrap().values().any(|(born, _)| *born == session);
+            if !is_born && Wal::decode(entry).unwrap().sealed.is_none() {
+                self.condemn(session).await;
+            }
+        }
+    }
+
     /// What a broker does to one whose partitions it needs.
     pub(crate) async fn end(&self, session: SessionId) {
-        let journal = self.journal(self.truth());
+        let journal = self.true_journal();
         loop {
             // One that owned nothing may be forgotten already.
             let Some(wal) = self.metadata.wal(session).await.unwrap() else { return };

@@ -66,8 +66,14 @@ pub trait Journal: Send + Sync {
         Ok(())
     }
 
-    /// Deletes what lies wholly below `below`, except what `keep` names. Repeating it is harmless.
-    /// `Slot(u64::MAX)` says that the session is sealed and nobody will read its slots any more.
+    /// The files that hold nothing but slots below `below`; `Slot(u64::MAX)` says that the session is sealed and
+    /// nobody will read its slots any more. None, if each slot is an object.
+    async fn covered(&self, _session: SessionId, _below: Slot) -> Result<Vec<ObjectName>, Error> {
+        Ok(Vec::new())
+    }
+
+    /// Deletes what lies wholly below `below`, as [`Journal::covered`] takes it, except what `keep` names. Repeating
+    /// it is harmless.
     async fn trim(
         &self,
         session: SessionId,

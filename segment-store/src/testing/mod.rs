@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "only tests use it")]
 
 mod faulty;
+mod tree;
 
 pub use faulty::{Fate, Faults, FaultyObjects, Request};
+pub use tree::Tree;
 
 use uuid::Uuid;
 use weir_ids::{

@@ -95,6 +95,12 @@ impl MemoryFiles {
         Self { state: Arc::default(), faults: Arc::new(faults) }
     }
 
+    /// The same files, and all that is asked of them is done.
+    #[must_use]
+    pub fn faultless(&self) -> Self {
+        Self { state: Arc::clone(&self.state), ..Self::new() }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

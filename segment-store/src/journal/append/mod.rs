@@ -3,6 +3,7 @@
 //! ```text
 //! wal/{session:020}/{file:010}.wal      files of the log, one after the other; the last is a fence
 //! wal/{session:020}/fence.{random}      a fence in the making
+//! forgotten/{session:020}               that nobody needs the session any more
 //! ```
 //!
 //! Files begin with a header and hold frames, one a slot ([`super::frame`]), as in a log on a local disk. All
@@ -14,8 +15,9 @@
 //! Invariants:
 //! - A file is made only when it is needed and only behind one that is surely there: whoever seals goes upward, and
 //!   its fence is in the first place that is free.
-//! - A writer that finds a fence in the place of its next file, or no folder for it, is over. So is one whose file was
-//!   taken: it needs a next one.
+//! - A writer that finds a fence in the place of its next file is over. So is one whose file was taken: it needs a next
+//!   one. A fence is never deleted: a folder that is gone may be made again by whoever was slow, and then a writer that
+//!   stood still could go on.
 //! - Only closed files are read, so that what was read once is read always.
 //! - What was answered lies below the `synced` of every later file's header.
 
@@ -49,7 +51,10 @@ pub use files::{AppendFile, AppendStore, FileError, FileErrorKind};
 
 use self::writer::{AppendWriter, Core};
 use super::{Error, Journal, Sealed, StoredSlot, Writer};
-use crate::{ObjectName, Retry, RetrySettings};
+use crate::{
+    ObjectName, Retry, RetrySettings,
+    name::{FORGOTTEN, FORGOTTEN_PREFIX},
+};
 
 /// Settings of an [`AppendJournal`].
 #[derive(Clone, Debug)]
@@ -176,6 +181,32 @@ impl Journal for AppendJournal {
         self.delete_below(session, below, keep).await
     }
 
+    async fn covered(&self, session: SessionId, below: Slot) -> Result<Vec<ObjectName>, Error> {
+        let covered = self.files_below(session, below).await?;
+        Ok(covered.into_iter().map(|file| ObjectName::WalFile { session, file }).collect())
+    }
+
+    async fn forget(&self, session: SessionId) -> Result<(), Error> {
+        self.make_sure_of_fence(session).await?;
+        let stone = stone(session);
+        self.again(FORGOTTEN_PREFIX, || self.files.create_folder(FORGOTTEN_PREFIX)).await?;
+        match self.again(&stone, || self.files.create(&stone)).await {
+            // It says all by its name.
+            Ok(mut file) => Ok(self.within(&stone, file.close()).await?),
+            Err(error) if error.kind == FileErrorKind::Exists => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn is_forgotten(&self, session: SessionId) -> Result<bool, Error> {
+        let stone = stone(session);
+        match self.again(&stone, || self.files.read(&stone, 0, 0)).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind == FileErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     async fn sessions(&self) -> Result<Vec<SessionId>, Error> {
         let listed = self.again(WAL, || self.files.list(WAL)).await?;
         let ids = listed.iter().filter_map(|(name, _)| Some(SessionId(name.parse().ok()?)));
@@ -191,7 +222,12 @@ fn folder(session: SessionId) -> String {
     format!("{WAL}/{:020}", session.0)
 }
 
-/// A file of it.
+/// The file that says that a session is forgotten.
+fn stone(session: SessionId) -> String {
+    ObjectName::WalSlot { session, slot: FORGOTTEN }.to_string()
+}
+
+/// A file of a log.
 fn path(session: SessionId, file: u32) -> String {
     ObjectName::WalFile { session, file }.to_string()
 }

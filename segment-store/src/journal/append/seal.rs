@@ -72,6 +72,14 @@ impl AppendJournal {
         }
     }
 
+    /// One that has ended by itself has no fence, and has one then: only what is behind one may go.
+    pub(super) async fn make_sure_of_fence(&self, session: SessionId) -> Result<(), Error> {
+        let files = self.numbers(session).await?;
+        let headers = self.headers(session, &files).await?;
+        let last = headers.last().map_or(Slot::OPEN.next(), |(_, header)| header.first_slot);
+        self.end(session, last).await.map(drop)
+    }
+
     /// See [`crate::journal::Journal::read`].
     pub(super) async fn read_answered(
         &self,
@@ -254,6 +262,9 @@ fn counting(
     from: Slot,
 ) -> Result<Vec<(u32, FileHeader, Range<u64>)>, Error> {
     let start = FILE_HEADER_BYTES as u64;
+    // Of those before, some may be deleted and others not.
+    let first = headers.partition_point(|(_, header)| header.first_slot <= from);
+    let headers = headers.get(first.saturating_sub(1)..).unwrap_or_default();
     let mut counting = Vec::new();
     for (place, (file, header)) in headers.iter().enumerate() {
         let end = match headers.get(place + 1) {
@@ -268,8 +279,7 @@ fn counting(
         };
         counting.push((*file, *header, start..end.max(start)));
     }
-    let first = counting.partition_point(|(_, header, _)| header.first_slot <= from);
-    Ok(counting.split_off(first.saturating_sub(1)))
+    Ok(counting)
 }
 
 /// Adds the slots of one file; returns the slot behind its last.

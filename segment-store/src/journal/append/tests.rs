@@ -100,7 +100,7 @@ async fn what_is_settled_can_be_read_while_the_session_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn files_go_when_they_are_covered_and_the_folder_when_nobody_needs_it() {
+async fn files_go_when_they_are_covered_and_the_fence_never() {
     let files = MemoryFiles::new();
     let one = journal(&files, 1);
     let mut writer = one.open(SESSION).await.unwrap();
@@ -119,10 +119,47 @@ async fn files_go_when_they_are_covered_and_the_folder_when_nobody_needs_it() {
     assert!(two.read(SESSION, Slot(1), Slot(13)).await.unwrap().is_none(), "trimmed");
     assert_eq!(two.seal(SESSION, Slot(9)).await.unwrap().end, Slot(14));
     two.trim(SESSION, Slot(u64::MAX), &|_| false).await.unwrap();
-    assert_eq!(two.sessions().await.unwrap(), []);
+    let left = names(&files).await;
+    assert_eq!((left.len(), two.seal(SESSION, Slot(14)).await.unwrap().end), (1, Slot(14)));
     let late = writer.append(Slot(14), slot(14)).await.map(drop);
     assert!(matches!(late, Err(Error::Fenced(SESSION))), "{late:?}");
-    assert_eq!(two.sessions().await.unwrap(), [], "and leaves nothing");
+    assert_eq!(names(&files).await, left, "and leaves nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_is_kept_does_not_make_one_behind_it_missing() {
+    let files = MemoryFiles::new();
+    let one = journal(&files, 1);
+    let mut writer = one.open(SESSION).await.unwrap();
+    write(&mut writer, 1..=12).await;
+    one.settle(SESSION, Slot(13)).await.unwrap();
+    write(&mut writer, 13..=13).await;
+    let covered = one.covered(SESSION, Slot(12)).await.unwrap();
+    assert!(covered.len() > 1, "{covered:?}");
+    one.trim(SESSION, Slot(12), &|name| *name == covered[0]).await.unwrap();
+    assert_eq!(one.covered(SESSION, Slot(12)).await.unwrap(), covered[..1]);
+    let two = journal(&files, 2);
+    let read = two.read(SESSION, Slot(12), Slot(13)).await.unwrap();
+    assert_eq!(numbers(&read.unwrap()), [12]);
+    let sealed = two.seal(SESSION, Slot(12)).await.unwrap();
+    assert_eq!((sealed.end, numbers(&sealed.slots)), (Slot(14), vec![12, 13]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_is_forgotten_though_its_folder_is_made_once_more() {
+    let files = MemoryFiles::new();
+    let (one, two) = (journal(&files, 1), journal(&files, 2));
+    drop(one.open(SESSION).await.unwrap());
+    two.seal(SESSION, Slot(1)).await.unwrap();
+    assert!(!two.is_forgotten(SESSION).await.unwrap());
+    for _ in 0..2 {
+        two.forget(SESSION).await.unwrap();
+        assert!(one.is_forgotten(SESSION).await.unwrap());
+    }
+    let late = one.open(SESSION).await.map(drop);
+    assert!(matches!(late, Err(Error::Exists(SESSION))), "{late:?}");
+    assert!(one.is_forgotten(SESSION).await.unwrap());
+    assert_eq!(names(&files).await.len(), 2, "its only file and the fence");
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,7 +5,6 @@ pub(crate) mod files;
 pub(crate) mod meta;
 mod mishaps;
 pub(crate) mod objects;
-mod tree;
 mod watch;
 
 pub(crate) use mishaps::{Mishaps, Mood};

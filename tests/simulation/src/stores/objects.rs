@@ -8,20 +8,17 @@ use std::{fmt, ops::RangeInclusive, sync::Arc};
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload,
-    ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
     path::Path,
 };
 use tokio::{sync::oneshot, time::sleep};
 use weir_segment_store::{
     journal::append::memory::MemoryFiles,
-    testing::{FaultyObjects, Request},
+    testing::{FaultyObjects, Request, Tree},
 };
 
-use super::{
-    Mishaps,
-    tree::{Read, Tree},
-};
+use super::Mishaps;
 use crate::{
     chance::Chance,
     net::{Net, Place},
@@ -110,7 +107,7 @@ impl ObjectStore for RemoteObjects {
         options: PutOptions,
     ) -> Result<PutResult> {
         let path = path.clone();
-        let ask = |tree: Tree| async move { tree.objects.put_opts(&path, payload, options).await };
+        let ask = |tree: Tree| async move { tree.put_opts(&path, payload, options).await };
         self.ask(PUT_MS, ask).await
     }
 
@@ -119,17 +116,13 @@ impl ObjectStore for RemoteObjects {
         path: &Path,
         options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        self.0.tree.objects.put_multipart_opts(path, options).await
+        self.0.tree.put_multipart_opts(path, options).await
     }
 
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
         let path = path.clone();
-        let ask = |tree: Tree| async move {
-            // What was on its way is there, whatever becomes of the store afterwards.
-            let Read { meta, range, attributes, bytes } = tree.get(&path, options).await?;
-            let payload = GetResultPayload::Stream(stream::once(async { Ok(bytes) }).boxed());
-            Ok(GetResult { payload, meta, range, attributes, extensions: Default::default() })
-        };
+        // All of it is on its way, whatever becomes of the store afterwards.
+        let ask = |tree: Tree| async move { tree.get_opts(&path, options).await };
         self.ask(OTHERS_MS, ask).await
     }
 
@@ -155,7 +148,9 @@ impl ObjectStore for RemoteObjects {
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         let (this, prefix) = (self.clone(), prefix.cloned());
         let listed = async move {
-            let ask = |tree: Tree| async move { tree.list(prefix.as_ref()).await };
+            let ask = |tree: Tree| async move {
+                tree.list(prefix.as_ref()).try_collect::<Vec<_>>().await
+            };
             this.ask(OTHERS_MS, ask).await
         };
         stream::once(listed)
@@ -165,10 +160,10 @@ impl ObjectStore for RemoteObjects {
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.0.tree.objects.list_with_delimiter(prefix).await
+        self.0.tree.list_with_delimiter(prefix).await
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.0.tree.objects.copy_opts(from, to, options).await
+        self.0.tree.copy_opts(from, to, options).await
     }
 }
