@@ -37,7 +37,7 @@ fn opened(url: &str, user: &str, seed: u64) -> Opened {
 
 /// The journal in a folder, and the objects there, as one node sees them.
 fn open(hdfs: &Hdfs, folder: &str, seed: u64) -> (AppendJournal, Store) {
-    let opened = opened(&format!("{}/{folder}", hdfs.url()), &whoami(), seed);
+    let opened = opened(&format!("{}/{folder}", hdfs.url()), &Hdfs::superuser(), seed);
     let settings = AppendJournalSettings { file_bytes: FILE_BYTES, ..Default::default() };
     let journal = AppendJournal::new(opened.files.unwrap(), CLUSTER, runtime(seed), settings);
     (journal, Store::new(opened.objects, None))
@@ -54,11 +54,6 @@ async fn told(url: &str, user: &str) -> (String, bool) {
         Err(CheckError::Refused(why)) => (why, false),
         Err(CheckError::Unavailable(why)) => (why, true),
     }
-}
-
-/// Who may do anything there: whoever has started it.
-fn whoami() -> String {
-    std::env::var("USER").unwrap_or_else(|_| "root".to_owned())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,11 +109,11 @@ async fn objects_are_created_once_and_found_again() {
 async fn whoever_starts_a_node_is_told_what_is_wrong_with_the_store() {
     let hdfs = Hdfs::start().unwrap();
     let weir = format!("{}/weir", hdfs.url());
-    let ours = files(&weir, &whoami());
+    let ours = files(&weir, &Hdfs::superuser());
     check_files(&*ours, &runtime(1), Duration::ZERO).await.unwrap();
 
     let nowhere = "hdfs://127.0.0.1:1/weir";
-    let (why, may_heal) = told(nowhere, &whoami()).await;
+    let (why, may_heal) = told(nowhere, &Hdfs::superuser()).await;
     assert!(may_heal && why.contains("127.0.0.1:1") && why.contains("rpc-address"), "{why}");
 
     let (why, may_heal) = told(&weir, "stranger").await;
@@ -126,12 +121,12 @@ async fn whoever_starts_a_node_is_told_what_is_wrong_with_the_store() {
     assert!(why.contains("/weir") && why.contains("store.options.user"), "{why}");
 
     hdfs.set_quota("/weir", Quota::Names(1)).unwrap();
-    let (why, may_heal) = told(&weir, &whoami()).await;
+    let (why, may_heal) = told(&weir, &Hdfs::superuser()).await;
     assert!(may_heal && why.contains("quota of /weir") && why.contains("-setQuota"), "{why}");
     hdfs.clear_quota("/weir").unwrap();
 
     hdfs.safe_mode(true).unwrap();
-    let (why, may_heal) = told(&weir, &whoami()).await;
+    let (why, may_heal) = told(&weir, &Hdfs::superuser()).await;
     assert!(may_heal && why.contains("safe mode"), "{why}");
     let again = runtime(2);
     let healing = check_files(&*ours, &again, Duration::from_secs(60));

@@ -66,7 +66,7 @@ pub enum LocationError {
     /// It is no URL of a store.
     #[error(
         "store.url is {url:?}; write s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX, \
-         oss://BUCKET/PREFIX, cos://BUCKET/PREFIX or file:///DIRECTORY"
+         oss://BUCKET/PREFIX, cos://BUCKET/PREFIX, hdfs://NAMENODE:PORT/FOLDER or file:///DIRECTORY"
     )]
     Malformed {
         /// What was written.

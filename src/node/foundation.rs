@@ -91,10 +91,6 @@ impl Foundation {
         let store = Store::new(objects, None).retrying(retry);
         let journal: Arc<dyn Journal> = match files {
             Some(files) => {
-                tracing::warn!(
-                    url,
-                    "hdfs:// is not finished: the files of write-ahead logs are never deleted there"
-                );
                 let file_bytes = config.broker.wal_file_bytes;
                 let settings = AppendJournalSettings { file_bytes, ..Default::default() };
                 Arc::new(AppendJournal::new(files, cluster, runtime.clone(), settings))

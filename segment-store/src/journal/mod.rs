@@ -15,6 +15,7 @@ pub mod file;
 mod frame;
 mod frames;
 pub mod object;
+mod submitted;
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
 use weir_acceptance::cluster::cost::Cost;
+use weir_acceptance::cluster::datanodes::Datanodes;
 use weir_acceptance::cluster::failover::{Failover, How};
 use weir_acceptance::cluster::groups::Groups;
 use weir_acceptance::cluster::growth::Growth;
@@ -16,6 +17,7 @@ use weir_acceptance::cluster::outage::Outage;
 use weir_acceptance::cluster::rolling::Rolling;
 use weir_acceptance::cluster::{Report, Setting, StoreKind, TrafficSettings};
 use weir_test_store::Delays;
+use weir_test_support::HdfsSettings;
 
 #[derive(Clone, Copy, Subcommand)]
 pub(crate) enum ClusterRun {
@@ -102,6 +104,14 @@ pub(crate) enum ClusterRun {
         #[command(flatten)]
         load: Load,
     },
+    /// HDFS under a cluster loses a DataNode, has one that hangs, and loses its NameNode, under load
+    Datanodes {
+        /// How long load runs in each of these, in seconds
+        #[arg(long, default_value_t = 20)]
+        seconds: u64,
+        #[command(flatten)]
+        load: Load,
+    },
     /// Coordinators die while many groups have members and offsets, and brokers have no time
     CoordinatorDies {
         /// How many groups
@@ -138,6 +148,8 @@ enum Store {
     S3,
     /// A directory
     Directory,
+    /// HDFS: a NameNode and three DataNodes
+    Hdfs,
 }
 
 /// How long the small object store takes.
@@ -159,6 +171,12 @@ pub(crate) struct Load {
     store: Store,
     #[command(flatten)]
     delays: StoreDelays,
+    /// How often DataNodes say to the NameNode that they live, in seconds
+    #[arg(long, default_value_t = 3)]
+    heartbeat_seconds: u64,
+    /// How many copies HDFS keeps
+    #[arg(long, default_value_t = 3)]
+    copies: usize,
     /// How many partitions
     #[arg(long, default_value_t = 1_000)]
     partitions: i32,
@@ -201,6 +219,10 @@ impl Load {
         let store = match self.store {
             Store::S3 => StoreKind::S3,
             Store::Directory => StoreKind::Directory,
+            Store::Hdfs => {
+                let hdfs = HdfsSettings::default().optimizing().replication(self.copies);
+                StoreKind::Hdfs(hdfs.property("dfs.heartbeat.interval", self.heartbeat_seconds))
+            }
             Store::Native => {
                 let arguments = ["store", "--median-ms", &median_ms.to_string(), "--p99-ms"];
                 let mut arguments = arguments.map(str::to_owned).to_vec();
@@ -232,6 +254,7 @@ impl ClusterRun {
             | Self::Hot { load, .. }
             | Self::Latency { load, .. }
             | Self::Cost { load, .. }
+            | Self::Datanodes { load, .. }
             | Self::CoordinatorDies { load, .. }
             | Self::Outage { load, .. } => load,
         }
@@ -262,6 +285,9 @@ impl ClusterRun {
             }
             Self::Cost { seconds, brokers, .. } => {
                 Cost { time: Duration::from_secs(seconds), brokers, load }.run(&setting)
+            }
+            Self::Datanodes { seconds, .. } => {
+                Datanodes { time: Duration::from_secs(seconds), load }.run(&setting)
             }
             Self::CoordinatorDies { groups, members, offsets, .. } => {
                 Groups { groups, members, offsets, load }.run(&setting)

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::{Etcd, Input, Operator, Process, S3, free_port, wait};
+use crate::{Etcd, Hdfs, HdfsSettings, Input, Operator, Process, S3, free_port, wait};
 
 /// How long a node may take to serve, on a busy machine too.
 const START: Duration = Duration::from_secs(120);
@@ -42,6 +42,16 @@ enum StoreKind {
     S3,
     /// A small and fast one: a program and its arguments.
     Native(PathBuf, Vec<String>),
+    /// HDFS.
+    Hdfs(HdfsSettings),
+}
+
+/// What runs beside the nodes and keeps their records.
+#[derive(Debug)]
+enum Running {
+    Nothing,
+    S3(S3),
+    Hdfs(Box<Hdfs>),
 }
 
 /// The nodes of a cluster. Dropping it kills them, and removes the store.
@@ -50,7 +60,7 @@ pub struct Cluster {
     settings: ClusterSettings,
     nodes: Vec<Node>,
     etcd: Etcd,
-    s3: Option<S3>,
+    store: Running,
     scratch: TempDir,
 }
 
@@ -109,6 +119,13 @@ impl ClusterSettings {
         self
     }
 
+    /// Over HDFS instead of a directory.
+    #[must_use]
+    pub fn on_hdfs(mut self, settings: HdfsSettings) -> Self {
+        self.store = StoreKind::Hdfs(settings);
+        self
+    }
+
     /// With another section of the configuration.
     #[must_use]
     pub fn section(mut self, name: &str, lines: &str) -> Self {
@@ -125,12 +142,13 @@ impl ClusterSettings {
         let mut cluster = Cluster {
             nodes: nodes.collect::<Result<_>>()?,
             etcd: Etcd::start()?,
-            s3: match &self.store {
-                StoreKind::Directory => None,
-                StoreKind::S3 => Some(S3::start()?),
+            store: match &self.store {
+                StoreKind::Directory => Running::Nothing,
+                StoreKind::S3 => Running::S3(S3::start()?),
                 StoreKind::Native(program, arguments) => {
-                    Some(S3::start_native(program, arguments)?)
+                    Running::S3(S3::start_native(program, arguments)?)
                 }
+                StoreKind::Hdfs(settings) => Running::Hdfs(Box::new(settings.clone().start()?)),
             },
             scratch: tempfile::tempdir()?,
             settings: self,
@@ -201,7 +219,18 @@ impl Cluster {
 
     /// Its object store, if that is a server.
     pub fn s3(&self) -> Option<&S3> {
-        self.s3.as_ref()
+        match &self.store {
+            Running::S3(s3) => Some(s3),
+            _ => None,
+        }
+    }
+
+    /// Its HDFS, if it is over one.
+    pub fn hdfs(&mut self) -> Option<&mut Hdfs> {
+        match &mut self.store {
+            Running::Hdfs(hdfs) => Some(hdfs),
+            _ => None,
+        }
     }
 
     /// Its metadata store.
@@ -307,9 +336,15 @@ impl Cluster {
     }
 
     fn store(&self) -> String {
-        match &self.s3 {
-            None => format!("url = \"file://{}\"", self.scratch.path().join("store").display()),
-            Some(s3) => {
+        match &self.store {
+            Running::Nothing => {
+                format!("url = \"file://{}\"", self.scratch.path().join("store").display())
+            }
+            Running::Hdfs(hdfs) => {
+                let user = Hdfs::superuser();
+                format!("url = \"{}/weir\"\noptions = {{ user = {user:?} }}", hdfs.url())
+            }
+            Running::S3(s3) => {
                 let options = s3.options().into_iter().map(|(name, it)| format!("{name} = {it:?}"));
                 let options = options.collect::<Vec<_>>().join(", ");
                 format!("url = {:?}\noptions = {{ {options} }}", s3.url("test"))

@@ -31,7 +31,7 @@ const SHELL: &str = "org.apache.hadoop.fs.FsShell";
 const ADMIN: &str = "org.apache.hadoop.hdfs.tools.DFSAdmin";
 
 /// How an HDFS is to be started.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct HdfsSettings {
     datanodes: usize,
     replication: usize,
@@ -206,6 +206,11 @@ impl Hdfs {
     /// Where clients find it.
     pub fn url(&self) -> String {
         format!("hdfs://127.0.0.1:{}", self.rpc_port)
+    }
+
+    /// Who may do anything there: whoever has started it.
+    pub fn superuser() -> String {
+        std::env::var("USER").unwrap_or_else(|_| "root".to_owned())
     }
 
     /// The folder with `core-site.xml` and `hdfs-site.xml`, as `HADOOP_CONF_DIR` takes it.

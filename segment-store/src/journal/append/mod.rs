@@ -164,6 +164,15 @@ impl Journal for AppendJournal {
         self.read_answered(session, from, below).await
     }
 
+    async fn look_ahead(
+        &self,
+        session: SessionId,
+        from: Slot,
+        below: Slot,
+    ) -> Result<Vec<StoredSlot>, Error> {
+        self.read_ahead(session, from, below).await
+    }
+
     async fn settle(&self, session: SessionId, below: Slot) -> Result<(), Error> {
         let core = self.own().get(&session).cloned();
         match core {

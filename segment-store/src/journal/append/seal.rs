@@ -107,6 +107,32 @@ impl AppendJournal {
         }
     }
 
+    /// See [`crate::journal::Journal::look_ahead`]. Of a file behind which there is another it is known what counts.
+    pub(super) async fn read_ahead(
+        &self,
+        session: SessionId,
+        from: Slot,
+        below: Slot,
+    ) -> Result<Vec<StoredSlot>, Error> {
+        let headers = self.headers(session, &self.numbers(session).await?).await?;
+        let mut ahead = Sealed { end: from, slots: Vec::new() };
+        for (file, header, counts) in counting(session, &headers, from)? {
+            if counts.end == u64::MAX || header.first_slot >= below {
+                break;
+            }
+            let path = path(session, file);
+            let bytes = self.again(&path, || self.files.read(&path, 0, counts.end)).await?;
+            // It is not closed yet.
+            if (bytes.len() as u64) < counts.end {
+                break;
+            }
+            walk(&path, &bytes, session, file, counts, from, &mut ahead)?;
+        }
+        let is_trimmed = ahead.slots.first().is_some_and(|first| first.slot > from);
+        ahead.slots.retain(|slot| slot.slot < below && !is_trimmed);
+        Ok(ahead.slots)
+    }
+
     /// The files of a session, in order.
     pub(super) async fn numbers(&self, session: SessionId) -> Result<Vec<u32>, Error> {
         let folder = folder(session);

@@ -100,6 +100,25 @@ async fn what_is_settled_can_be_read_while_the_session_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn looking_ahead_finds_files_behind_which_another_can_be_seen() {
+    let files = MemoryFiles::new();
+    let mut writer = journal(&files, 1).open(SESSION).await.unwrap();
+    write(&mut writer, 1..=12).await;
+    let two = journal(&files, 2);
+    let ahead = numbers(&two.look_ahead(SESSION, Slot(2), Slot(99)).await.unwrap());
+    assert!(
+        ahead.len() > 2 && ahead == (2..2 + ahead.len() as u64).collect::<Vec<_>>(),
+        "{ahead:?}"
+    );
+    assert_eq!(numbers(&two.look_ahead(SESSION, Slot(2), Slot(4)).await.unwrap()), [2, 3]);
+    let end = Slot(2 + ahead.len() as u64);
+    assert!(two.look_ahead(SESSION, end, Slot(99)).await.unwrap().is_empty(), "it is open");
+    two.trim(SESSION, Slot(8), &|_| false).await.unwrap();
+    assert!(two.look_ahead(SESSION, Slot(2), Slot(99)).await.unwrap().is_empty(), "it is trimmed");
+    write(&mut writer, 13..=13).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn files_go_when_they_are_covered_and_the_fence_never() {
     let files = MemoryFiles::new();
     let one = journal(&files, 1);

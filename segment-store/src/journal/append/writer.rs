@@ -12,11 +12,10 @@ use std::{
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::{
-    sync::{Mutex, oneshot},
+    sync::{Mutex, oneshot::error::TryRecvError},
     time::timeout,
 };
 use weir_ids::{SessionId, Slot};
-use weir_protocol::records::Crc32c;
 use weir_runtime::watch;
 
 use super::{
@@ -25,14 +24,11 @@ use super::{
     path,
 };
 use crate::{
-    ObjectName,
     journal::{
         Advice, Error, Writer, Written,
-        frame::{
-            ALIGN, FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FileHeader, FrameHeader, FrameKind,
-            Identity, Position,
-        },
+        frame::{FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FileHeader, Identity, Position},
         frames::corrupt,
+        submitted::{Submitted, padding},
     },
     object::Body,
 };
@@ -42,14 +38,6 @@ use crate::{
 const TRIALS: u32 = 8;
 /// After so many failures in a row whoever waits is told.
 const TROUBLE_AFTER: u32 = TRIALS;
-
-static ZEROS: [u8; ALIGN as usize] = [0; ALIGN as usize];
-
-struct Submitted {
-    slot: Slot,
-    body: Body,
-    answer: oneshot::Sender<Result<Written, Error>>,
-}
 
 type Queue = Arc<Shared<VecDeque<Submitted>>>;
 
@@ -79,16 +67,16 @@ impl Drop for AppendWriter {
 
 impl Writer for AppendWriter {
     fn append(&mut self, slot: Slot, body: Body) -> BoxFuture<'static, Result<Written, Error>> {
-        let (answer, mut answered) = oneshot::channel();
-        lock(&self.queue).push_back(Submitted { slot, body, answer });
+        let (submitted, mut answer) = Submitted::new(slot, body);
+        lock(&self.queue).push_back(submitted);
         let (core, session) = (Arc::clone(&self.core), self.session);
         Box::pin(async move {
             let mut core = core.lock().await;
             loop {
-                match answered.try_recv() {
+                match answer.try_recv() {
                     Ok(answer) => return answer,
-                    Err(oneshot::error::TryRecvError::Empty) => core.write_waiting().await,
-                    Err(oneshot::error::TryRecvError::Closed) => {
+                    Err(TryRecvError::Empty) => core.write_waiting().await,
+                    Err(TryRecvError::Closed) => {
                         let what = format!("the log of session {session} was given up");
                         return Err(Error::Unavailable { what });
                     }
@@ -171,7 +159,7 @@ impl Core {
         let mut batch = std::mem::take(&mut *lock(&self.queue));
         while !batch.is_empty() {
             if let Some(error) = &self.over {
-                batch.drain(..).for_each(|it| drop(it.answer.send(Err(error.clone()))));
+                batch.drain(..).for_each(|it| it.fails(error.clone()));
                 return;
             }
             match self.write(&batch).await {
@@ -206,9 +194,7 @@ impl Core {
         let session = self.identity.session;
         let answered = batch.drain(..places.len());
         for ((file, origin), submitted) in places.into_iter().zip(answered) {
-            let Submitted { slot, body, answer } = submitted;
-            let object = ObjectName::WalFile { session, file };
-            let _ = answer.send(Ok(Written { slot, object, origin, chunks: body.chunks }));
+            submitted.succeeds(session, file, origin);
         }
     }
 
@@ -216,11 +202,10 @@ impl Core {
     /// durable. When that fails, the file is left.
     async fn write(&mut self, batch: &VecDeque<Submitted>) -> Result<Vec<Place>, Error> {
         let Some(first) = batch.front() else { return Ok(Vec::new()) };
-        let mut open = self.file_for(first.slot, frame_bytes(&first.body)).await?;
+        let mut open = self.file_for(first.slot, first.frame_bytes()).await?;
         let (mut pieces, mut places) = (Vec::new(), Vec::new());
         for submitted in batch {
-            let has_room =
-                open.at + frame_bytes(&submitted.body) <= self.journal.settings.file_bytes;
+            let has_room = open.at + submitted.frame_bytes() <= self.journal.settings.file_bytes;
             if !places.is_empty() && !has_room {
                 break;
             }
@@ -247,22 +232,13 @@ impl Core {
 
     /// The pieces of a slot's frame; returns where the next one goes.
     fn frame(&self, submitted: &Submitted, open: &OpenFile, pieces: &mut Vec<Bytes>) -> u64 {
-        let Submitted { slot, body, .. } = submitted;
-        let mut sum = Crc32c::new();
-        body.parts.iter().for_each(|part| part.sum_into(&mut sum));
-        let header = FrameHeader {
-            kind: FrameKind::Slot,
-            slot: *slot,
-            body_len: body.len,
-            synced: self.synced,
-            body_crc: sum.finish(),
-        };
+        let (header, body) = (submitted.header(self.synced), &submitted.body);
         let at = Position { file: open.number, byte: open.at };
         pieces.push(header.encode(self.identity.nonce, at));
         body.parts.iter().for_each(|part| part.pieces(|piece: &Bytes| pieces.push(piece.clone())));
-        let pad = (body.len.next_multiple_of(ALIGN) - body.len) as usize;
-        if pad > 0 {
-            pieces.push(Bytes::from_static(&ZEROS[..pad]));
+        let padding = padding(body.len);
+        if !padding.is_empty() {
+            pieces.push(Bytes::from_static(padding));
         }
         header.end(open.at).unwrap_or(u64::MAX)
     }
@@ -362,10 +338,6 @@ impl Core {
 
 fn is_full(error: &Error) -> bool {
     matches!(error, Error::NoSpace { .. })
-}
-
-fn frame_bytes(body: &Body) -> u64 {
-    FRAME_HEADER_BYTES as u64 + body.len.next_multiple_of(ALIGN)
 }
 
 impl AppendJournal {

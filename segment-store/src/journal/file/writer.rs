@@ -23,36 +23,27 @@ use std::{
 
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
-use tokio::sync::oneshot;
 use weir_ids::Slot;
-use weir_protocol::records::Crc32c;
 use weir_runtime::watch;
 
 use super::{FileJournalSettings, file_path, sync_directory};
 use crate::{
-    ObjectName, Part,
+    Part,
     journal::{
         Error, Writer, Written,
         frame::{
             ALIGN, FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FileHeader, FrameHeader, FrameKind,
             Identity, Position,
         },
+        submitted::{Submitted, padding},
     },
-    object::{Body, Chunk},
+    object::Body,
 };
 
 /// Slots that may wait for the thread. The caller bounds their bytes.
 const QUEUE_SLOTS: usize = 64;
 /// Pieces handed to one vectored write; the kernel takes at most 1,024.
 const PIECES: usize = 1024;
-
-static ZEROS: [u8; ALIGN as usize] = [0; ALIGN as usize];
-
-struct Submitted {
-    slot: Slot,
-    body: Body,
-    answer: oneshot::Sender<Result<Written, Error>>,
-}
 
 struct FileWriter {
     queue: Option<mpsc::SyncSender<Submitted>>,
@@ -106,16 +97,16 @@ pub(super) fn open(
 
 impl Writer for FileWriter {
     fn append(&mut self, slot: Slot, body: Body) -> BoxFuture<'static, Result<Written, Error>> {
-        let (answer, answered) = oneshot::channel();
+        let (submitted, answer) = Submitted::new(slot, body);
         let gone = Error::Io {
             path: self.directory.display().to_string(),
             what: format!("the log of session {} has failed before", self.session),
         };
         // Cannot block: the caller keeps fewer slots in flight than the queue holds.
         if let Some(queue) = &self.queue
-            && queue.try_send(Submitted { slot, body, answer }).is_ok()
+            && queue.try_send(submitted).is_ok()
         {
-            return async move { answered.await.unwrap_or(Err(gone)) }.boxed();
+            return async move { answer.await.unwrap_or(Err(gone)) }.boxed();
         }
         async move { Err(gone) }.boxed()
     }
@@ -192,10 +183,10 @@ impl Thread {
         let mut batch = batch.into_iter();
         let mut failure = None;
         for submitted in batch.by_ref() {
-            match self.write_slot(submitted.slot, &submitted.body) {
+            match self.write_slot(&submitted) {
                 Ok((file, origin)) => written.push((submitted, file, origin)),
                 Err(error) => {
-                    let _ = submitted.answer.send(Err(error.clone()));
+                    submitted.fails(error.clone());
                     failure = Some(error);
                     break;
                 }
@@ -204,7 +195,7 @@ impl Thread {
         match failure.map_or_else(|| self.sync(), Err) {
             Ok(()) => {
                 for (submitted, file, origin) in written {
-                    answer(self.identity, submitted, file, origin);
+                    submitted.succeeds(self.identity.session, file, origin);
                 }
                 Ok(())
             }
@@ -212,46 +203,35 @@ impl Thread {
                 tracing::error!(%error, "the write-ahead log has failed");
                 self.trouble.send_replace(Some(error.to_string()));
                 let rest = written.into_iter().map(|(submitted, ..)| submitted).chain(batch);
-                for submitted in rest {
-                    let _ = submitted.answer.send(Err(error.clone()));
-                }
+                rest.for_each(|submitted| submitted.fails(error.clone()));
                 Err(())
             }
         }
     }
 
     /// Writes one slot and says in which file and where its body begins.
-    fn write_slot(&mut self, slot: Slot, body: &Body) -> Result<(u32, u64), Error> {
-        assert_eq!(slot, self.next_slot, "slots are submitted in order");
-        let frame = FRAME_HEADER_BYTES as u64 + body.len.next_multiple_of(ALIGN);
+    fn write_slot(&mut self, submitted: &Submitted) -> Result<(u32, u64), Error> {
+        let Submitted { slot, body, .. } = submitted;
+        assert_eq!(*slot, self.next_slot, "slots are submitted in order");
+        let frame = submitted.frame_bytes();
         let fits = |size: u64, at: u64| at + frame <= size;
         if !self.file.as_ref().is_some_and(|(_, _, size)| fits(*size, self.at.byte)) {
-            self.next_file(slot, frame)?;
+            self.next_file(*slot, frame)?;
         }
-        let mut sum = Crc32c::new();
-        body.parts.iter().for_each(|part| part.sum_into(&mut sum));
-        let header = FrameHeader {
-            kind: FrameKind::Slot,
-            slot,
-            body_len: body.len,
-            synced: self.synced,
-            body_crc: sum.finish(),
-        };
-        let (at, len) = (self.at, body.len);
-        self.write_frame(&header, &body.parts, len)?;
+        let (header, at) = (submitted.header(self.synced), self.at);
+        self.write_frame(&header, &body.parts)?;
         self.marked = self.marked.max(header.synced);
         self.next_slot = slot.next();
         Ok((at.file, at.byte + FRAME_HEADER_BYTES as u64))
     }
 
-    fn write_frame(&mut self, header: &FrameHeader, body: &[Part], len: u64) -> Result<(), Error> {
+    fn write_frame(&mut self, header: &FrameHeader, body: &[Part]) -> Result<(), Error> {
         let Some((file, path, _)) = &mut self.file else { return Ok(()) };
         let head = header.encode(self.identity.nonce, self.at);
-        let pad = (len.next_multiple_of(ALIGN) - len) as usize;
         let mut pieces: Vec<&[u8]> = Vec::with_capacity(2 * body.len() + 2);
         pieces.push(&head);
         body.iter().for_each(|part| part.pieces(|piece: &Bytes| pieces.push(piece)));
-        pieces.push(&ZEROS[..pad]);
+        pieces.push(padding(header.body_len));
         write_all(file, &pieces).map_err(|error| Error::io(path, &error))?;
         self.at.byte = header.end(self.at.byte).unwrap_or(u64::MAX);
         Ok(())
@@ -279,7 +259,7 @@ impl Thread {
             body_crc: 0,
         };
         let room = self.file.as_ref().is_some_and(|(_, _, size)| self.at.byte + ALIGN <= *size);
-        if room && self.write_frame(&header, &[], 0).is_ok() {
+        if room && self.write_frame(&header, &[]).is_ok() {
             self.marked = self.synced;
         }
     }
@@ -314,16 +294,6 @@ impl Thread {
             }
         }
     }
-}
-
-fn answer(identity: Identity, submitted: Submitted, file: u32, origin: u64) {
-    let chunks: Vec<Chunk> = submitted.body.chunks;
-    let _ = submitted.answer.send(Ok(Written {
-        slot: submitted.slot,
-        object: ObjectName::WalFile { session: identity.session, file },
-        origin,
-        chunks,
-    }));
 }
 
 /// Makes a file with all its space, or nothing.

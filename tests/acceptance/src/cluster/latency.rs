@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use weir_test_support::wait::{self, Stopwatch};
-use weir_test_support::{S3, http};
+use weir_test_support::{Hdfs, S3, http};
 
-use super::{Report, Scene, Setting, Spread, TrafficSettings};
+use super::{Report, Scene, Setting, Spread, TrafficSettings, hsync};
 
 /// How long load runs before anything counts.
 const WARM: Duration = Duration::from_secs(10);
@@ -14,6 +14,11 @@ const WARM: Duration = Duration::from_secs(10);
 const FLOOR_PUTS: usize = 200;
 /// As much as a slot holds at a moderate load.
 const FLOOR_BYTES: usize = 256 << 10;
+
+/// How old a DataNode's count may be.
+const COUNTED: Duration = Duration::from_secs(5);
+/// How long HDFS itself is written to.
+const HSYNCS: Duration = Duration::from_secs(30);
 
 /// A steady load.
 #[derive(Clone, Copy, Debug)]
@@ -39,9 +44,11 @@ impl Latency {
         let took = scene.traffic.took(since, until);
         let bytes = took.len() as f64 * self.load.value_bytes as f64;
         let rate = bytes / (until - since).as_secs_f64() / f64::from(1 << 20);
-        let outcome = scene.finish()?;
-        let floor =
-            floor.map_or(String::new(), |floor| format!("; a put of the store itself {floor}"));
+        let Scene { mut cluster, traffic, .. } = scene;
+        let outcome = traffic.finish(&cluster)?;
+        let put = floor.map(|floor| format!("; a put of the store itself {floor}"));
+        let hdfs = cluster.hdfs().map(|hdfs| self.hdfs(hdfs)).transpose()?;
+        let floor = put.or(hdfs).unwrap_or_default();
         let figures = format!(
             "{} partitions, {} producers, {rate:.1} MiB/s: records took {}{floor}",
             self.load.partitions,
@@ -49,6 +56,17 @@ impl Latency {
             Spread::of(took)
         );
         Ok(Report::new(figures, outcome.verdict))
+    }
+}
+
+impl Latency {
+    /// What its DataNodes have written, and what it takes without Weir.
+    fn hdfs(self, hdfs: &Hdfs) -> Result<String> {
+        wait::let_pass(COUNTED);
+        let written = hdfs.datanode_bytes().into_iter().map(Option::unwrap_or_default);
+        let written: Vec<u64> = written.map(|bytes| bytes >> 20).collect();
+        let hsync = hsync::took(hdfs, self.load, HSYNCS)?;
+        Ok(format!("; an append with hsync itself {hsync}; the DataNodes wrote {written:?} MiB"))
     }
 }
 

@@ -3,14 +3,16 @@
 //!
 //! Three brokers, two proxies, and two nodes that are coordinators and may be controllers, each a process of
 //! its own over a real etcd and an object store: the small and fast one of `tests/store`, which may delay what
-//! it does, or a real S3 server, or a directory.
+//! it does, or a real S3 server, or a directory; or over HDFS.
 
 mod consumption;
 pub mod cost;
+pub mod datanodes;
 pub mod failover;
 pub mod groups;
 pub mod growth;
 pub mod hot;
+mod hsync;
 pub mod latency;
 mod members;
 pub mod moves;
@@ -25,6 +27,7 @@ use std::path::PathBuf;
 pub use report::{Report, Spread};
 pub use scene::Scene;
 pub use traffic::{Outcome, Traffic, TrafficSettings};
+use weir_test_support::HdfsSettings;
 
 const INNER: &[&str] = &["coordinator", "controller"];
 const BROKER: &[&str] = &["broker"];
@@ -54,4 +57,6 @@ pub enum StoreKind {
     S3,
     /// A directory that all nodes see.
     Directory,
+    /// HDFS.
+    Hdfs(HdfsSettings),
 }

@@ -34,6 +34,7 @@ impl Scene {
             StoreKind::Native(program, arguments) => cluster.on_native(program, arguments.clone()),
             StoreKind::S3 => cluster.on_s3(),
             StoreKind::Directory => cluster,
+            StoreKind::Hdfs(hdfs) => cluster.on_hdfs(hdfs.clone()),
         };
         let cluster = cluster.start()?;
         let (_, address) = cluster.proxies().pop_first().expect("it has proxies");
