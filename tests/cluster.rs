@@ -173,8 +173,11 @@ fn clients_in_other_zones_go_on_when_one_is_cut_off() {
     let mut cluster = ClusterSettings::new(WEIR, &roles).zones(&zones).start().unwrap();
     admin(&cluster).create_topic("events", PARTITIONS).unwrap();
     let proxies: Vec<String> = cluster.proxies().values().map(ToString::to_string).collect();
-    for zone in 0..3 {
+    // A proxy in any zone may be asked who leads.
+    let neighbours = ["weir_zone=b", "weir_zone=c", "weir_zone=a"];
+    for (zone, client_id) in neighbours.into_iter().enumerate() {
         let settings = WriterSettings::new(u16::try_from(zone).unwrap(), true);
+        let settings = WriterSettings { client_id, ..settings };
         let near = &proxies[(zone + 1) % proxies.len()];
         let mut writer = Writer::new(near, "events", PARTITIONS, settings).unwrap();
         send(&mut writer, 1_000);

@@ -28,6 +28,8 @@ pub struct WriterSettings {
     pub writer: u16,
     /// `enable.idempotence`.
     pub idempotent: bool,
+    /// `client.id`, if not librdkafka's own.
+    pub client_id: &'static str,
     /// `acks`: "all", "1" or "0".
     pub acks: &'static str,
     /// The bytes of each value at least.
@@ -51,6 +53,7 @@ impl WriterSettings {
         Self {
             writer,
             idempotent,
+            client_id: "",
             acks: "all",
             value_bytes: 100,
             codec: "none",
@@ -160,6 +163,9 @@ impl Writer {
             .set("retry.backoff.max.ms", "200")
             .set("linger.ms", settings.linger.as_millis().to_string())
             .set("queue.buffering.max.messages", "1000000");
+        if !settings.client_id.is_empty() {
+            config.set("client.id", settings.client_id);
+        }
         let producer = config.create_with_context(context)?;
         let topic = topic.to_owned();
         Ok(Self { producer, reports, settings, topic, partitions, sent: 0, payload: Vec::new() })
