@@ -178,10 +178,9 @@ impl BoundProxy {
         };
         handlers.shared.metrics.register(registry);
         let handlers = Arc::new(handlers);
-        let forgetting = Arc::clone(&handlers);
-        supporting.spawn("forget deleted topics", |stop| async move {
-            forgetting.forget_deleted_topics(stop).await;
-        });
+        let following = Arc::clone(&handlers);
+        supporting
+            .spawn("follow topics", |stop| async move { following.follow_topics(stop).await });
         let shared = Arc::clone(&handlers.shared);
         let (tasks, service) = (serving.clone(), Arc::new(handlers));
         let reception = Reception { tasks, service, shared, admission };

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use futures::{StreamExt, stream};
 use tokio::time::{Instant, sleep_until, timeout};
 use weir_ids::SessionId;
 
 use super::{
     election::Term,
     error::Error,
-    liveness::{ANSWERS_WITHIN, MISSING_AFTER, Suspect, Suspicion, Unsealed},
+    liveness::{ANSWERS_WITHIN, MISSING_AFTER, Suspect, Suspicion, TRUSTED_AFTER, Unsealed},
     local::Inner,
     probe::Probed,
 };
@@ -20,7 +19,15 @@ use crate::{
 };
 
 /// How many sessions are asked at once.
-const PROBES_AT_ONCE: usize = 64;
+pub(super) const PROBES_AT_ONCE: usize = 64;
+
+/// What came of asking a session.
+pub(super) struct Asked {
+    pub(super) suspect: Suspect,
+    pub(super) probed: Probed,
+    /// Whether it is to be condemned.
+    pub(super) is_gone: bool,
+}
 
 impl Inner {
     /// The sessions whose WALs are not sealed.
@@ -47,29 +54,42 @@ impl Inner {
         Ok(unsealed)
     }
 
-    /// Asks `suspects`, many at once.
-    pub(super) async fn ask(&self, suspects: Vec<Suspect>) -> Vec<(Suspect, Probed)> {
-        let asked = suspects.into_iter().map(|suspect| async move {
-            let probed = self.ask_one(&suspect).await;
-            (suspect, probed)
-        });
-        stream::iter(asked).buffered(PROBES_AT_ONCE).collect().await
+    /// Asks `suspect`, and says whether it is to be condemned. That takes [`ANSWERS_WITHIN`], and longer if
+    /// others are being asked or the metadata can't be reached.
+    pub(super) async fn ask(&self, suspect: Suspect) -> Asked {
+        let probed = self.probe(&suspect).await;
+        let is_gone = suspect.is_gone(probed)
+            && (probed == Probed::Refuses || self.is_missing_long_enough(&suspect).await);
+        Asked { suspect, probed, is_gone }
     }
 
     /// Waits until `suspect` has been missing for long enough; then whether this controller's own link has
     /// been healthy all the time.
-    pub(super) async fn is_missing_long_enough(&self, suspect: &Suspect) -> bool {
+    async fn is_missing_long_enough(&self, suspect: &Suspect) -> bool {
         let Suspicion::Missing(since) = suspect.why else { return true };
         sleep_until(since + MISSING_AFTER).await;
-        let sent = Instant::now();
-        let sign = timeout(ANSWERS_WITHIN, self.store().get(&Session::key(suspect.id))).await;
-        if matches!(sign, Ok(Ok(_))) {
-            self.link.send_modify(|link| link.arrived(sent));
+        loop {
+            let sent = Instant::now();
+            let sign = timeout(ANSWERS_WITHIN, self.store().get(&Session::key(suspect.id))).await;
+            match sign {
+                Ok(Ok(_)) => {
+                    self.link.send_modify(|link| link.arrived(sent));
+                    return self.link.borrow().watched(since) >= MISSING_AFTER;
+                }
+                Ok(Err(_)) => {
+                    self.link.send_modify(|link| link.failed(Instant::now()));
+                    return false;
+                }
+                // Whether the link is to blame, the signs of being elected will tell.
+                Err(_) if self.link.borrow().watched_for() >= TRUSTED_AFTER => {}
+                Err(_) => return false,
+            }
         }
-        self.link.borrow().watched(since) >= MISSING_AFTER
     }
 
-    async fn ask_one(&self, suspect: &Suspect) -> Probed {
+    async fn probe(&self, suspect: &Suspect) -> Probed {
+        // Nobody closes it.
+        let _one_of_many = self.probes.acquire().await;
         let Some(session) = suspect.session.clone().or_else(|| self.address(suspect)) else {
             return Probed::Silent;
         };

@@ -4,18 +4,19 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::time::{Instant, sleep, sleep_until};
 use weir_ids::{NodeId, TopicId};
 use weir_runtime::Stop;
 
 use super::{
     balance::Balance,
+    condemn::Asked,
     election::Term,
     error::Error,
     liveness::{Brokers, Liveness},
     local::Inner,
     placement,
-    probe::Probed,
 };
 use crate::{
     model::{Creation, Deletion, ModelError, Record},
@@ -61,13 +62,24 @@ struct Driver<'a> {
     /// Over which brokers the partitions were evened out last.
     evened: Option<Brokers>,
     balance: Balance,
+    /// The sessions that are being asked, while everything else goes on.
+    asking: FuturesUnordered<BoxFuture<'a, Asked>>,
+    /// What came of that, and is to be judged.
+    heard: Vec<Asked>,
 }
 
 impl<'a> Driver<'a> {
     fn new(inner: &'a Inner, term: Term) -> Self {
         inner.forget_loads();
-        let (liveness, balance) = (Liveness::default(), Balance::default());
-        Self { inner, term, liveness, evened: None, balance }
+        Self {
+            inner,
+            term,
+            liveness: Liveness::default(),
+            evened: None,
+            balance: Balance::default(),
+            asking: FuturesUnordered::new(),
+            heard: Vec::new(),
+        }
     }
 
     async fn run(mut self) {
@@ -88,12 +100,16 @@ impl<'a> Driver<'a> {
             };
             let now = Instant::now();
             let dead_at = self.liveness.next_death(now);
+            let link = *links.borrow_and_update();
+            let due_at = self.liveness.next_due(link).filter(|_| done);
             tokio::select! {
                 biased;
+                Some(asked) = self.asking.next() => self.heard.push(asked),
                 () = self.inner.nudge.notified() => {}
                 () = self.inner.load_reported.notified() => {}
                 () = until_sessions_change(&mut changes, &self.liveness) => {}
-                _ = links.wait_for(|link| self.liveness.is_due(*link)), if done => {}
+                () = sleep_until(due_at.unwrap_or(now)), if due_at.is_some() => {}
+                _ = links.wait_for(|link| self.liveness.next_due(*link) != due_at), if done => {}
                 () = sleep(if done { SWEEP_INTERVAL } else { RETRY_PAUSE }) => {}
                 () = sleep_until(dead_at.unwrap_or(now)), if dead_at.is_some() => {}
             }
@@ -118,32 +134,39 @@ impl<'a> Driver<'a> {
         let draining = now.sessions().map(|session| session.session.node);
         let draining = draining.chain(now.drained()).filter(|node| now.is_draining(*node));
         self.liveness.see(now.sessions().map(|session| &**session), draining);
-        let link = *inner.link.borrow();
-        if self.liveness.needs_look(link) {
+        let (at, link) = (Instant::now(), *inner.link.borrow());
+        if self.liveness.needs_look(at, link) {
             let unsealed = inner.unsealed().await?;
-            self.liveness.look(Instant::now(), &unsealed);
+            self.liveness.look(at, &unsealed);
         }
-        let suspects = self.liveness.suspects(link, &inner.take_reports());
-        for (suspect, probed) in inner.ask(suspects).await {
-            let (id, why) = (suspect.id, suspect.why);
-            if probed == Probed::Answers {
-                self.liveness.answered(id, Instant::now());
-            }
-            let is_gone = suspect.is_gone(probed)
-                && (probed == Probed::Refuses || inner.is_missing_long_enough(&suspect).await);
-            if !is_gone {
-                tracing::debug!(session = %id, ?why, ?probed, "a suspected session is spared");
-            } else if inner.condemn(self.term, &suspect).await? {
-                tracing::warn!(session = %id, ?why, ?probed, "a session is condemned");
-                self.liveness.condemned(&suspect);
-            } else {
-                self.liveness.spared(id);
-            }
+        for suspect in self.liveness.suspects(at, link, &inner.take_reports()) {
+            self.asking.push(inner.ask(suspect).boxed());
+        }
+        // Who refuses does so at once.
+        while let Some(Some(asked)) = self.asking.next().now_or_never() {
+            self.heard.push(asked);
+        }
+        while let Some(asked) = self.heard.pop() {
+            self.judge(asked).await?;
         }
         Ok(())
     }
 
-    async fn finish_creations(&self) -> Result<bool, Error> {
+    async fn judge(&mut self, Asked { suspect, probed, is_gone }: Asked) -> Result<(), Error> {
+        let (id, why) = (suspect.id, suspect.why);
+        self.liveness.heard(id, probed, Instant::now());
+        if !is_gone {
+            tracing::debug!(session = %id, ?why, ?probed, "a suspected session is spared");
+        } else if self.inner.condemn(self.term, &suspect).await? {
+            tracing::warn!(session = %id, ?why, ?probed, "a session is condemned");
+            self.liveness.condemned(&suspect);
+        } else {
+            self.liveness.spared(id);
+        }
+        Ok(())
+    }
+
+    async fn finish_creations(&mut self) -> Result<bool, Error> {
         let (inner, mut done) = (self.inner, true);
         for (id, creation) in intents::<Creation>(inner, Creation::PREFIX, Creation::topic).await? {
             // Whoever is still at work on it holds the name.
@@ -153,7 +176,7 @@ impl<'a> Driver<'a> {
         Ok(done)
     }
 
-    async fn finish_deletions(&self) -> Result<bool, Error> {
+    async fn finish_deletions(&mut self) -> Result<bool, Error> {
         let (inner, mut done) = (self.inner, true);
         for (id, deletion) in intents::<Deletion>(inner, Deletion::PREFIX, Deletion::topic).await? {
             done &= inner.remove(self.term, id, &deletion).await?;

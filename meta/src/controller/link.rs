@@ -42,7 +42,12 @@ impl Link {
 
     /// How long something that began at `from` has been watched without trouble.
     pub(super) fn watched(&self, from: Instant) -> Duration {
-        self.until.saturating_duration_since(self.since.max(from))
+        self.until.saturating_duration_since(self.watched_from(from))
+    }
+
+    /// Since when something that began at `from` is watched, if there is no trouble from now on.
+    pub(super) fn watched_from(&self, from: Instant) -> Instant {
+        self.since.max(from)
     }
 }
 

@@ -61,6 +61,8 @@ pub(super) struct Liveness {
     away: BTreeMap<NodeId, Instant>,
     /// Nodes that have said that they drain, until they have a session and say so no more.
     draining: BTreeSet<NodeId>,
+    /// The sessions that are being asked.
+    asked: BTreeSet<SessionId>,
 }
 
 /// Which nodes may have partitions.
@@ -92,7 +94,7 @@ struct Missing {
     /// How it was registered, if that is known.
     session: Option<Session>,
     /// Whether it has been asked since it was found to be missing.
-    asked: bool,
+    was_asked: bool,
 }
 
 /// A WAL that is not sealed.
@@ -136,11 +138,12 @@ impl fmt::Debug for Suspicion {
 }
 
 impl Missing {
-    /// Whether it is to be asked, and has not answered for as long as that takes.
-    fn is_due(&self, link: Link) -> bool {
-        link.watched_for() >= TRUSTED_AFTER
-            && link.watched(self.since) + ANSWERS_WITHIN >= MISSING_AFTER
-            && self.answered.is_none_or(|at| link.watched(at) >= TRUSTED_AFTER)
+    /// When it is to be asked, unless there is trouble with the link: it has then been watched for almost
+    /// long enough, and has not answered for as long as that takes. `None`: the link is not trusted.
+    fn due_at(&self, link: Link) -> Option<Instant> {
+        let due = link.watched_from(self.since) + (MISSING_AFTER - ANSWERS_WITHIN);
+        let again = self.answered.map_or(due, |at| link.watched_from(at) + TRUSTED_AFTER);
+        (link.watched_for() >= TRUSTED_AFTER).then_some(due.max(again))
     }
 }
 
@@ -192,8 +195,9 @@ impl Liveness {
 
     /// Whether the WALs are to be looked up: one that vanished may have been sealed in order, and
     /// so may one that is due.
-    pub(super) fn needs_look(&self, link: Link) -> bool {
-        !self.looked || !self.vanished.is_empty() || self.is_due(link)
+    pub(super) fn needs_look(&self, now: Instant, link: Link) -> bool {
+        let is_due = self.next_due(link).is_some_and(|at| at <= now);
+        !self.looked || !self.vanished.is_empty() || is_due
     }
 
     /// Takes in which WALs are not sealed, as of `at`.
@@ -209,7 +213,7 @@ impl Liveness {
                 self.condemned.insert(*id);
             } else if !self.registered.contains_key(id) {
                 let session = vanished.or_else(|| wal.session());
-                let now = Missing { since: at, answered: None, node, session, asked: false };
+                let now = Missing { since: at, answered: None, node, session, was_asked: false };
                 self.missing.insert(*id, before.remove(id).unwrap_or(now));
             }
         }
@@ -219,42 +223,53 @@ impl Liveness {
         self.condemned.retain(|id| unsealed.contains_key(id) || newest.contains(id));
     }
 
-    /// Whether a session has been missing for almost long enough.
-    pub(super) fn is_due(&self, link: Link) -> bool {
-        self.missing.values().any(|missing| missing.is_due(link))
+    /// When a session that is not being asked will have been missing for almost long enough.
+    pub(super) fn next_due(&self, link: Link) -> Option<Instant> {
+        let idle = self.missing.iter().filter(|(id, _)| !self.asked.contains(id));
+        idle.filter_map(|(_, missing)| missing.due_at(link)).min()
     }
 
-    /// The sessions to ask now, given which were reported.
-    pub(super) fn suspects(&mut self, link: Link, reported: &BTreeSet<SessionId>) -> Vec<Suspect> {
+    /// The sessions to ask now, given which were reported. They are not suspects again until they
+    /// have been [`heard`](Self::heard) of.
+    pub(super) fn suspects(
+        &mut self,
+        now: Instant,
+        link: Link,
+        reported: &BTreeSet<SessionId>,
+    ) -> Vec<Suspect> {
         let mut suspects = Vec::new();
-        for (id, missing) in &mut self.missing {
-            let why = if missing.is_due(link) {
+        let idle = self.missing.iter_mut().filter(|(id, _)| !self.asked.contains(id));
+        for (id, missing) in idle {
+            let why = if missing.due_at(link).is_some_and(|at| at <= now) {
                 Suspicion::Missing(missing.since)
             } else if missing.session.is_none() {
                 continue;
             } else if reported.contains(id) {
                 Suspicion::Reported
-            } else if !missing.asked {
+            } else if !missing.was_asked {
                 Suspicion::Found
             } else {
                 continue;
             };
-            missing.asked = true;
+            missing.was_asked = true;
             let (node, session) = (missing.node, missing.session.clone());
             suspects.push(Suspect { id: *id, node, session, why });
         }
         for (id, session) in self.registered.iter().filter(|(id, _)| reported.contains(id)) {
-            if !self.condemned.contains(id) {
+            if !self.condemned.contains(id) && !self.asked.contains(id) {
                 let (node, session) = (Some(session.node), Some(session.clone()));
                 suspects.push(Suspect { id: *id, node, session, why: Suspicion::Reported });
             }
         }
+        self.asked.extend(suspects.iter().map(|suspect| suspect.id));
         suspects
     }
 
-    /// A session answered when it was asked: if it is missing, the waiting begins again.
-    pub(super) fn answered(&mut self, id: SessionId, at: Instant) {
-        if let Some(missing) = self.missing.get_mut(&id) {
+    /// It is known `at` this time what came of asking a session. If it answered and is missing, the waiting
+    /// begins again.
+    pub(super) fn heard(&mut self, id: SessionId, probed: Probed, at: Instant) {
+        self.asked.remove(&id);
+        if let (Probed::Answers, Some(missing)) = (probed, self.missing.get_mut(&id)) {
             missing.answered = Some(at);
         }
     }

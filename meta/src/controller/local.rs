@@ -6,12 +6,14 @@ use std::{
 };
 
 use async_trait::async_trait;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use weir_ids::{NodeId, SessionId};
 use weir_runtime::{Runtime, Tasks, watch};
 
 use super::{
-    Controller, Error, LoadReport, Loads, Probe, Question, Reply, driver,
+    Controller, Error, LoadReport, Loads, Probe, Question, Reply,
+    condemn::PROBES_AT_ONCE,
+    driver,
     election::{self, Term},
     link::Link,
     placement,
@@ -56,6 +58,8 @@ pub(super) struct Inner {
     pub(super) node: NodeId,
     pub(super) settings: Settings,
     pub(super) probe: Arc<dyn Probe>,
+    /// Bounds how many sessions are asked at once.
+    pub(super) probes: Semaphore,
     /// The term, while elected.
     pub(super) term: watch::Sender<Option<Term>>,
     /// This process's link to the metadata, while elected.
@@ -91,6 +95,7 @@ impl LocalController {
             node,
             settings,
             probe,
+            probes: Semaphore::new(PROBES_AT_ONCE),
             term: watch::Sender::new(None),
             link: watch::Sender::new(election::new_link()),
             nudge: Notify::new(),

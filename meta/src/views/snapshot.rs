@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use imbl::{OrdMap, OrdSet};
+use imbl::{OrdMap, OrdSet, ordmap::DiffItem};
 use weir_ids::{NodeId, PartitionIndex, SessionId, TopicId, TopicPartition};
 
 use crate::{
@@ -114,6 +114,27 @@ impl Snapshot {
             counted
                 .filter(move |(_, assigned)| **assigned == node)
                 .map(|(number, _)| TopicPartition::new(topic.id, PartitionIndex(number as u32)))
+        })
+    }
+
+    /// The partitions that should have another owner than in an earlier snapshot, with who that was. Costs by
+    /// the topics of which some have.
+    pub fn moved_since<'a>(
+        &'a self,
+        earlier: &'a Self,
+    ) -> impl Iterator<Item = (TopicPartition, NodeId)> + 'a {
+        let changed = earlier.assignments.diff(&self.assignments);
+        changed.flat_map(|item| {
+            let (topic, before, now) = match item {
+                DiffItem::Update { old: (topic, before), new: (_, now) } => {
+                    (*topic, &before[..], &now[..])
+                }
+                DiffItem::Add(topic, _) | DiffItem::Remove(topic, _) => (*topic, &[][..], &[][..]),
+            };
+            let both = before.iter().zip(now).enumerate();
+            both.filter(|(_, (before, now))| before != now).map(move |(number, (before, _))| {
+                (TopicPartition::new(topic, PartitionIndex(number as u32)), *before)
+            })
         })
     }
 

@@ -76,6 +76,30 @@ async fn a_view_follows_what_happens() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_moves_is_seen_with_who_was_to_own_it() {
+    let store = Memory::new();
+    let metadata = Metadata::new(Arc::new(store.clone()));
+    for n in 1..4 {
+        store.txn(created(&format!("topic-{n}"), &topic(n, 3))).await.unwrap();
+    }
+    let tasks = Tasks::new();
+    let view = View::follow(metadata, &tasks).await.unwrap();
+    let before = view.now();
+    assert_eq!(before.moved_since(&before).next(), None);
+    assert_eq!(before.moved_since(&Snapshot::default()).next(), None, "that is no move");
+    let nodes = [0, 2, 1, 0].map(NodeId).to_vec();
+    let moved = Txn::new()
+        .put(Assignment::key(id(2)), Assignment { nodes }.encode())
+        .delete(Assignment::key(id(3)));
+    store.txn(moved).await.unwrap();
+    view.wait_for(soon(), |s| s.assignment(id(3)).is_none().then_some(())).await.unwrap();
+    let of = |n| TopicPartition::new(id(2), PartitionIndex(n));
+    let moved: Vec<_> = view.now().moved_since(&before).collect();
+    assert_eq!(moved, [(of(1), NodeId(1)), (of(2), NodeId(2))]);
+    tasks.shutdown().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn sessions_nodes_and_the_controller_are_seen() {
     let store = Memory::new();
     let tasks = Tasks::new();

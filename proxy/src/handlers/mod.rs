@@ -150,18 +150,23 @@ impl Handlers {
         })
     }
 
-    /// Keeps nothing of topics that are gone, until `stop`.
-    pub(crate) async fn forget_deleted_topics(&self, stop: Stop) {
+    /// Notes from where partitions move, and keeps nothing of topics that are gone, until `stop`.
+    pub(crate) async fn follow_topics(&self, stop: Stop) {
         let mut changes = self.view.changes();
+        let mut before = self.view.now();
         loop {
             let snapshot = tokio::select! {
                 biased;
                 () = stop.requested() => return,
                 snapshot = changes.next() => snapshot,
             };
+            for (partition, from) in snapshot.moved_since(&before) {
+                self.owners.moves(partition, from);
+            }
             if self.owners.topic_count() > snapshot.topic_count() {
                 self.owners.retain(|topic| snapshot.topic_by_id(topic).is_some());
             }
+            before = snapshot;
         }
     }
 

@@ -2,23 +2,32 @@
 //!
 //! The metadata say who is to own a partition; the brokers know who does. While a partition moves its old
 //! owner goes on until it has given it up, so it is asked until it says that it does not own the partition any
-//! more, or is gone. Metadata shows the epoch to clients, who send it back with their fetches (KIP-320). An
+//! more, or is gone. One that moves again before it has answered here is most likely with who was to own it
+//! up to now. Metadata shows the epoch to clients, who send it back with their fetches (KIP-320). An
 //! epoch never goes back, and a partition that nobody has heard of has none: clients then do without.
 
 use std::{
     collections::HashMap,
     sync::{
         PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
 };
 
-use weir_ids::{LeaderEpoch, NodeId, PartitionIndex, TopicId, TopicPartition};
+use weir_ids::{LeaderEpoch, NodeId, TopicId, TopicPartition};
 use weir_meta::views::Snapshot;
 
-/// See the module. Eight bytes a partition of topics that were used.
+/// See the module. Sixteen bytes a partition of topics that were used.
 #[derive(Default)]
-pub(crate) struct Owners(RwLock<HashMap<TopicId, Vec<AtomicU64>>>);
+pub(crate) struct Owners(RwLock<HashMap<TopicId, Vec<Owner>>>);
+
+/// What is known of a partition.
+struct Owner {
+    /// As [`Known`].
+    known: AtomicU64,
+    /// Who was to own it before it moved last, unless something newer is known. Or [`Known::NOBODY`].
+    before: AtomicU32,
+}
 
 /// An epoch and who had it, as one number: the higher, the newer.
 #[derive(Clone, Copy)]
@@ -45,35 +54,57 @@ impl Known {
     }
 }
 
+impl Owner {
+    fn unknown() -> Self {
+        Self { known: AtomicU64::new(Known::NOTHING.0), before: AtomicU32::new(Known::NOBODY.0) }
+    }
+
+    fn known(&self) -> Known {
+        Known(self.known.load(Ordering::Relaxed))
+    }
+
+    fn note(&self, news: Known) {
+        let before = self.known();
+        if before.0 < news.0 {
+            self.known.fetch_max(news.0, Ordering::Relaxed);
+        }
+        if before.epoch() < news.epoch() {
+            self.before.store(Known::NOBODY.0, Ordering::Relaxed);
+        }
+    }
+
+    fn lost(&self, node: NodeId) {
+        let known = self.known();
+        if known.node() == Some(node) {
+            self.note(Known::new(known.epoch(), Known::NOBODY));
+        }
+        let (ours, nobody) = (node.0, Known::NOBODY.0);
+        let _ = self.before.compare_exchange(ours, nobody, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Whom to ask, of those who `live`; `None`: who is to own it, which is `assigned`.
+    fn other_than(&self, assigned: NodeId, lives: impl Fn(NodeId) -> bool) -> Option<NodeId> {
+        let before = NodeId(self.before.load(Ordering::Relaxed));
+        let before = (before != Known::NOBODY).then_some(before);
+        let others = [self.known().node(), before].into_iter().flatten();
+        others.filter(|node| *node != assigned).find(|node| lives(*node))
+    }
+}
+
 impl Owners {
     /// Takes note that `node` owns a partition under `epoch`.
     pub(crate) fn note(&self, partition: TopicPartition, epoch: LeaderEpoch, node: NodeId) {
-        let news = Known::new(epoch, node);
-        let TopicPartition { topic, partition: PartitionIndex(index) } = partition;
-        let index = index as usize;
-        {
-            let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(slot) = known.get(&topic).and_then(|partitions| partitions.get(index)) {
-                if slot.load(Ordering::Relaxed) < news.0 {
-                    slot.fetch_max(news.0, Ordering::Relaxed);
-                }
-                return;
-            }
-        }
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let partitions = known.entry(topic).or_default();
-        while partitions.len() <= index {
-            partitions.push(AtomicU64::new(Known::NOTHING.0));
-        }
-        partitions[index].fetch_max(news.0, Ordering::Relaxed);
+        self.with_new(partition, |owner| owner.note(Known::new(epoch, node)));
     }
 
     /// Takes note that `node` says that it does not own a partition.
     pub(crate) fn lost(&self, partition: TopicPartition, node: NodeId) {
-        let known = self.known(partition);
-        if known.node() == Some(node) {
-            self.note(partition, known.epoch(), Known::NOBODY);
-        }
+        self.with(partition, |owner| owner.lost(node));
+    }
+
+    /// Takes note that a partition is to move away from `node`.
+    pub(crate) fn moves(&self, partition: TopicPartition, node: NodeId) {
+        self.with_new(partition, |owner| owner.before.store(node.0, Ordering::Relaxed));
     }
 
     /// The highest epoch that was noted.
@@ -81,21 +112,36 @@ impl Owners {
         self.known(partition).epoch()
     }
 
-    /// Whom to ask for a partition: who has answered last, or else who is to own it.
+    /// Whom to ask for a partition: who has answered last, or else who was to own it before it moved, or else
+    /// who is to own it.
     pub(crate) fn owner(&self, partition: TopicPartition, now: &Snapshot) -> Option<NodeId> {
         let assigned = now.assigned(partition)?;
-        match self.known(partition).node() {
-            Some(known) if known != assigned && now.session_of(known).is_some() => Some(known),
-            _ => Some(assigned),
-        }
+        let lives = |node| now.session_of(node).is_some();
+        let other = self.with(partition, |owner| owner.other_than(assigned, lives)).flatten();
+        Some(other.unwrap_or(assigned))
     }
 
     fn known(&self, partition: TopicPartition) -> Known {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        known
-            .get(&partition.topic)
-            .and_then(|partitions| partitions.get(partition.partition.0 as usize))
-            .map_or(Known::NOTHING, |slot| Known(slot.load(Ordering::Relaxed)))
+        self.with(partition, Owner::known).unwrap_or(Known::NOTHING)
+    }
+
+    /// `None`: it is not known here.
+    fn with<T>(&self, partition: TopicPartition, use_it: impl FnOnce(&Owner) -> T) -> Option<T> {
+        let topics = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        topics.get(&partition.topic)?.get(partition.partition.0 as usize).map(use_it)
+    }
+
+    fn with_new(&self, partition: TopicPartition, use_it: impl Fn(&Owner)) {
+        if self.with(partition, &use_it).is_some() {
+            return;
+        }
+        let mut topics = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let partitions = topics.entry(partition.topic).or_default();
+        let index = partition.partition.0 as usize;
+        while partitions.len() <= index {
+            partitions.push(Owner::unknown());
+        }
+        use_it(&partitions[index]);
     }
 
     /// How many topics are known here.
@@ -138,6 +184,32 @@ mod tests {
         assert_eq!(owners.epoch(at(1, 0)), LeaderEpoch::NONE);
         owners.retain(|_| false);
         assert_eq!(owners.epoch(partition), LeaderEpoch::NONE);
+    }
+
+    #[test]
+    fn who_was_to_own_what_moves_again_is_asked_until_something_newer_is_known() {
+        let (owners, all) = (Owners::default(), |_: NodeId| true);
+        let partition = at(1, 3);
+        let other = |assigned, lives: fn(NodeId) -> bool| {
+            owners.with(partition, |owner| owner.other_than(assigned, lives)).flatten()
+        };
+        assert_eq!(other(HERE, all), None);
+        // It went from here to the other, which has not answered here yet, and comes back.
+        owners.note(partition, LeaderEpoch(3), HERE);
+        owners.moves(partition, HERE);
+        assert_eq!(other(OTHER, all), Some(HERE));
+        owners.lost(partition, HERE);
+        assert_eq!(other(OTHER, all), None);
+        owners.moves(partition, OTHER);
+        assert_eq!(other(HERE, all), Some(OTHER));
+        assert_eq!(other(HERE, |node| node != OTHER), None, "it is gone");
+        owners.note(partition, LeaderEpoch(3), HERE);
+        assert_eq!(other(HERE, all), Some(OTHER), "a late answer changes nothing");
+        owners.lost(partition, OTHER);
+        assert_eq!(other(HERE, all), None);
+        owners.moves(partition, OTHER);
+        owners.note(partition, LeaderEpoch(5), HERE);
+        assert_eq!(other(HERE, all), None, "it has moved");
     }
 
     #[tokio::test]

@@ -90,6 +90,9 @@ pub(crate) enum ClusterRun {
         /// How long, in seconds
         #[arg(long, default_value_t = 60)]
         seconds: u64,
+        /// How many brokers have partitions
+        #[arg(long, default_value_t = 3)]
+        brokers: usize,
         #[command(flatten)]
         load: Load,
     },
@@ -280,8 +283,8 @@ impl ClusterRun {
                 let [time, quiet] = [seconds, quiet_seconds].map(Duration::from_secs);
                 Hot { time, quiet, load }.run(&setting)
             }
-            Self::Latency { seconds, .. } => {
-                Latency { time: Duration::from_secs(seconds), load }.run(&setting)
+            Self::Latency { seconds, brokers, .. } => {
+                Latency { time: Duration::from_secs(seconds), brokers, load }.run(&setting)
             }
             Self::Cost { seconds, brokers, .. } => {
                 Cost { time: Duration::from_secs(seconds), brokers, load }.run(&setting)

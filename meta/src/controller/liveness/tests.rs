@@ -64,12 +64,24 @@ impl Term {
     }
 
     fn round(&mut self, second: u32, reported: &[u64]) -> Vec<Suspect> {
+        let suspects = self.ask(second, reported);
+        suspects.iter().for_each(|suspect| self.hear(second, suspect, Probed::Silent));
+        suspects
+    }
+
+    /// A round of the driver at `second` in which nothing is heard of whom it asks.
+    fn ask(&mut self, second: u32, reported: &[u64]) -> Vec<Suspect> {
+        let now = self.start + SECOND * second;
         self.liveness.see(self.registered.iter(), self.draining.iter().copied());
-        if self.liveness.needs_look(self.link) {
-            self.liveness.look(self.start + SECOND * second, &self.unsealed);
+        if self.liveness.needs_look(now, self.link) {
+            self.liveness.look(now, &self.unsealed);
         }
         let reported = reported.iter().copied().map(SessionId).collect();
-        self.liveness.suspects(self.link, &reported)
+        self.liveness.suspects(now, self.link, &reported)
+    }
+
+    fn hear(&mut self, second: u32, suspect: &Suspect, probed: Probed) {
+        self.liveness.heard(suspect.id, probed, self.start + SECOND * second);
     }
 
     fn condemn(&mut self, suspect: &Suspect) {
@@ -108,12 +120,30 @@ fn a_missing_session_is_asked_a_second_before_its_lease_proves_nothing_any_more(
 }
 
 #[test]
+fn nobody_is_asked_twice_at_a_time_and_the_clock_says_when_again() {
+    let mut term = Term::new(&[(5, 1), (6, 2)]);
+    let reported = term.ask(0, &[6]).remove(0);
+    term.lose(6);
+    assert_eq!(term.ask(1, &[6]), [], "it is being asked");
+    assert_eq!(term.liveness.next_due(term.link), None);
+    term.hear(2, &reported, Probed::Silent);
+    // It has been missing since it was lost, not since somebody had the time to look.
+    let due = term.start + SECOND + MISSING_AFTER - ANSWERS_WITHIN;
+    assert_eq!(term.liveness.next_due(term.link), Some(due));
+    // The last sign of life of the link was sent at 0.
+    let suspect = term.ask(2, &[]).remove(0);
+    assert_eq!(suspect.why, Suspicion::Missing(term.start + SECOND));
+    assert_eq!(term.ask(2, &[6]), []);
+    assert_eq!(term.liveness.next_due(term.link), None);
+}
+
+#[test]
 fn who_answers_keeps_its_partitions_and_is_asked_again() {
     let mut term = Term::new(&[(5, 1), (6, 2)]);
     term.lose(6);
     drop(term.at(1));
-    assert_eq!(term.at(2), [6]);
-    term.liveness.answered(SessionId(6), term.start + SECOND * 2);
+    let suspect = term.round(2, &[]).remove(0);
+    term.hear(2, &suspect, Probed::Answers);
     for second in 3..8 {
         assert_eq!(term.at(second), [0; 0], "after {second} s");
         assert_eq!(term.brokers(second, &[1, 2]), nodes(&[1, 2]));
@@ -227,18 +257,20 @@ fn a_new_term_finds_what_an_earlier_one_left() {
     ]);
     liveness.see([view(9, 1)].iter(), std::iter::empty());
     let mut link = Link::new(start, SECOND * 2);
-    assert!(liveness.needs_look(link));
+    assert!(liveness.needs_look(start, link));
     liveness.look(start, &unsealed);
-    assert!(!liveness.needs_look(link));
-    let found = liveness.suspects(link, &BTreeSet::new());
+    assert!(!liveness.needs_look(start, link));
+    let found = liveness.suspects(start, link, &BTreeSet::new());
+    liveness.heard(SessionId(4), Probed::Silent, start);
     let there = Session { node: NodeId(2), rpc: Some("b:1".to_owned()), zone: None };
     let asked: Vec<_> = found.iter().map(|s| (s.id.0, s.session.clone(), s.why)).collect();
     assert_eq!(asked, [(4, Some(there.clone()), Suspicion::Found)], "nobody knows where 3 was");
     let brokers = Brokers { ready: nodes(&[1]), awaited: nodes(&[2]) };
     assert_eq!(liveness.brokers(nodes(&[2, 3]), start), brokers, "3 is condemned");
     (1..=6).for_each(|second| link.arrived(start + SECOND * second));
-    assert!(liveness.needs_look(link), "before it is asked");
-    let suspects = liveness.suspects(link, &BTreeSet::new());
+    let now = start + TRUSTED_AFTER;
+    assert!(liveness.needs_look(now, link), "before it is asked");
+    let suspects = liveness.suspects(now, link, &BTreeSet::new());
     let asked: Vec<_> = suspects.iter().map(|s| (s.id.0, s.node, s.session.clone())).collect();
     assert_eq!(asked, [(3, None, None), (4, Some(NodeId(2)), Some(there))]);
 }
@@ -372,7 +404,7 @@ fn check(steps: &[(Step, u8)]) {
                 assert!(second <= due + 2, "{suspect:?} at {second}, due at {due}");
                 if luck % 3 == 0 {
                     of.answered = Some(second);
-                    term.liveness.answered(suspect.id, term.start + SECOND * second);
+                    term.hear(second, &suspect, Probed::Answers);
                 } else {
                     of.condemned = true;
                     term.condemn(&suspect);

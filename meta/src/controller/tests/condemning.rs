@@ -19,7 +19,7 @@ use crate::{
 /// Long enough for two signs of life of a controller's link.
 const A_MOMENT: Duration = Duration::from_secs(3);
 
-/// What comes of asking, session by session; `Silent` of all others.
+/// What comes of asking, session by session. Of all others nothing is ever heard.
 #[derive(Clone, Default)]
 struct Told {
     answers: Arc<Mutex<BTreeMap<SessionId, Probed>>>,
@@ -41,7 +41,11 @@ impl Told {
 impl Probe for Told {
     async fn probe(&self, id: SessionId, _: &Session) -> Probed {
         self.asked.lock().unwrap().push(id);
-        self.answers.lock().unwrap().get(&id).copied().unwrap_or(Probed::Silent)
+        let answer = self.answers.lock().unwrap().get(&id).copied();
+        match answer {
+            Some(answer) => answer,
+            None => std::future::pending().await,
+        }
     }
 }
 
@@ -111,7 +115,11 @@ impl Rig {
 #[tokio::test(start_paused = true)]
 async fn a_dead_broker_is_condemned_when_its_lease_proves_nothing_any_more_and_not_before() {
     let rig = Rig::start().await;
-    tokio::time::sleep(TRUSTED_AFTER).await;
+    tokio::time::sleep(TRUSTED_AFTER + A_MOMENT).await;
+    rig.process.controller.report_broken(VICTIM).await.unwrap();
+    while rig.told.asked().is_empty() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     rig.lose_lease(VICTIM).await;
     let start = Instant::now();
     tokio::time::sleep(SESSION_PROOF - Duration::from_millis(1)).await;
@@ -119,8 +127,8 @@ async fn a_dead_broker_is_condemned_when_its_lease_proves_nothing_any_more_and_n
     assert_eq!(rig.assigned().await, [2, 2]);
     rig.until_condemned(VICTIM).await;
     rig.until_assigned([4, 0]).await;
-    assert!(start.elapsed() < SESSION_PROOF + A_MOMENT, "{:?}", start.elapsed());
-    assert_eq!(rig.told.asked(), [VICTIM; 2], "when it was found, and before the end");
+    let late = start.elapsed() - SESSION_PROOF;
+    assert!(late < Duration::from_millis(200), "{late:?} late: who hears nothing goes on");
     let again = Session { node: NodeId(2), rpc: None, zone: None };
     let refused = rig.metadata.register_session(VICTIM, &again, SESSION_TTL).await.unwrap_err();
     assert_eq!(refused, RegisterError::Condemned { session: VICTIM });

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use weir_test_support::wait;
 
-use super::{BROKERS, Report, Scene, Setting, TrafficSettings};
+use super::{Report, Scene, Setting, TrafficSettings};
 
 /// How long load runs before anything is counted.
 const WARM: Duration = Duration::from_secs(10);
@@ -42,10 +42,7 @@ impl Cost {
     /// When something fails that is no broken promise.
     pub fn run(self, setting: &Setting) -> Result<Report> {
         let mut scene = Scene::start(setting, self.load)?;
-        for node in &BROKERS[self.brokers..] {
-            scene.operator().drain(*node)?;
-            scene.until_open(*node, |open| open == 0)?;
-        }
+        scene.leave_all_to(self.brokers)?;
         scene.go_on(WARM)?;
         let before = count(&mut scene)?;
         wait::let_pass(self.time);

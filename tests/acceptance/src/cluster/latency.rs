@@ -25,6 +25,8 @@ const HSYNCS: Duration = Duration::from_secs(30);
 pub struct Latency {
     /// How long.
     pub time: Duration,
+    /// How many brokers have partitions: where all nodes share one disk, their syncs wait for each other.
+    pub brokers: usize,
     /// The load.
     pub load: TrafficSettings,
 }
@@ -36,7 +38,9 @@ impl Latency {
     /// When something fails that is no broken promise.
     pub fn run(self, setting: &Setting) -> Result<Report> {
         let scene = Scene::start(setting, self.load)?;
-        scene.settle(WARM)?;
+        scene.until_even()?;
+        scene.leave_all_to(self.brokers)?;
+        scene.go_on(WARM)?;
         let floor = scene.cluster.s3().map(floor).transpose()?;
         let since = scene.traffic.now();
         wait::let_pass(self.time);
@@ -50,7 +54,8 @@ impl Latency {
         let hdfs = cluster.hdfs().map(|hdfs| self.hdfs(hdfs)).transpose()?;
         let floor = put.or(hdfs).unwrap_or_default();
         let figures = format!(
-            "{} partitions, {} producers, {rate:.1} MiB/s: records took {}{floor}",
+            "{} brokers, {} partitions, {} producers, {rate:.1} MiB/s: records took {}{floor}",
+            self.brokers,
             self.load.partitions,
             self.load.writers,
             Spread::of(took)

@@ -81,6 +81,18 @@ impl Scene {
         })
     }
 
+    /// Drains all brokers but the first `count`.
+    ///
+    /// # Errors
+    /// When one keeps something.
+    pub fn leave_all_to(&self, count: usize) -> Result<()> {
+        for node in &BROKERS[count..] {
+            self.operator().drain(*node)?;
+            self.until_open(*node, |open| open == 0)?;
+        }
+        Ok(())
+    }
+
     /// An operator who talks to a node that stays.
     pub fn operator(&self) -> Operator {
         self.cluster.operator(ONLOOKER)
