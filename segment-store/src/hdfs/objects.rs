@@ -20,6 +20,10 @@ use crate::journal::append::FileErrorKind;
 /// Where objects are written before they have their names.
 pub(super) const DRAFTS: &str = "drafts";
 
+/// An object is synced after so many bytes, and not all at once: the disks of DataNodes are those of write-ahead logs,
+/// whose syncs would wait for all of it.
+const SYNCED_TOGETHER: usize = 1 << 20;
+
 impl fmt::Display for Hdfs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "hdfs{}", self.root)
@@ -51,8 +55,17 @@ impl Hdfs {
         let options =
             WriteOptions { replication: self.settings.replication, ..WriteOptions::default() };
         let mut writer = self.client.create(draft, &options).await?;
-        for piece in payload {
-            writer.write_bytes(piece).await?;
+        let mut unsynced = 0;
+        for mut piece in payload {
+            while !piece.is_empty() {
+                let some = piece.split_to(piece.len().min(SYNCED_TOGETHER - unsynced));
+                unsynced += some.len();
+                writer.write_bytes(some).await?;
+                if unsynced == SYNCED_TOGETHER {
+                    writer.hsync().await?;
+                    unsynced = 0;
+                }
+            }
         }
         writer.hsync().await?;
         writer.close().await

@@ -48,6 +48,24 @@ async fn it_does_what_every_journal_does() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_synced_ends_where_a_checksum_of_hdfs_does() {
+    for written in 1..=3 {
+        let files = MemoryFiles::new();
+        let journal = journal(&files, 1);
+        let mut writer = journal.open(SESSION).await.unwrap();
+        for number in 1..=written {
+            write(&mut writer, number..=number).await;
+        }
+        journal.settle(SESSION, Slot(written + 1)).await.unwrap();
+        let listed = files.list(&folder(SESSION)).await.unwrap();
+        let [(_, bytes)] = &listed[..] else { panic!("{listed:?}") };
+        assert!(*bytes > 0 && bytes % 512 == 0, "{bytes} bytes with {written} slots");
+        let read = journal.read(SESSION, Slot(1), Slot(written + 1)).await.unwrap().unwrap();
+        assert_eq!(numbers(&read), (1..=written).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn whoever_was_sealed_can_answer_nothing_more() {
     // In the middle of a file, and where the next one is due.
     for written in 1..=9 {

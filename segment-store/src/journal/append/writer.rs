@@ -16,6 +16,7 @@ use tokio::{
     time::timeout,
 };
 use weir_ids::{SessionId, Slot};
+use weir_protocol::records::crc32c;
 use weir_runtime::watch;
 
 use super::{
@@ -26,7 +27,10 @@ use super::{
 use crate::{
     journal::{
         Advice, Error, Writer, Written,
-        frame::{FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FileHeader, Identity, Position},
+        frame::{
+            FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FileHeader, FrameHeader, FrameKind, Identity,
+            Position,
+        },
         frames::corrupt,
         submitted::{Submitted, padding},
     },
@@ -38,6 +42,11 @@ use crate::{
 const TRIALS: u32 = 8;
 /// After so many failures in a row whoever waits is told.
 const TROUBLE_AFTER: u32 = TRIALS;
+
+/// HDFS keeps a checksum of so many bytes (`dfs.bytes-per-checksum`). Where a sync ends within them, the next append
+/// begins with a packet of its own for the rest of them, and each DataNode reads back what it has of them.
+const CHECKSUM_BYTES: u64 = 512;
+static ZEROS: [u8; CHECKSUM_BYTES as usize] = [0; CHECKSUM_BYTES as usize];
 
 type Queue = Arc<Shared<VecDeque<Submitted>>>;
 
@@ -212,6 +221,8 @@ impl Core {
             places.push((open.number, open.at + FRAME_HEADER_BYTES as u64));
             open.at = self.frame(submitted, &open, &mut pieces);
         }
+        let next = batch[places.len() - 1].slot.next();
+        open.at = self.fill(next, &open, &mut pieces);
         let path = path(self.identity.session, open.number);
         let write = async {
             open.file.append(pieces).await?;
@@ -241,6 +252,19 @@ impl Core {
             pieces.push(Bytes::from_static(padding));
         }
         header.end(open.at).unwrap_or(u64::MAX)
+    }
+
+    /// A mark that fills the file up to where a checksum of HDFS ends; returns where that is.
+    fn fill(&self, next: Slot, open: &OpenFile, pieces: &mut Vec<Bytes>) -> u64 {
+        let room = open.at.next_multiple_of(CHECKSUM_BYTES) - open.at;
+        let Some(body_len) = room.checked_sub(FRAME_HEADER_BYTES as u64) else { return open.at };
+        let body = &ZEROS[..body_len as usize];
+        let (kind, slot, synced) = (FrameKind::Mark, next, self.synced);
+        let header = FrameHeader { kind, slot, body_len, synced, body_crc: crc32c(body) };
+        let at = Position { file: open.number, byte: open.at };
+        pieces.push(header.encode(self.identity.nonce, at));
+        pieces.push(Bytes::from_static(body));
+        open.at + room
     }
 
     /// The file that is appended to, if it has room for a frame of `bytes`; otherwise the next.

@@ -89,7 +89,11 @@ impl Traffic {
             let producer = settings.producer(cluster, writer, partitions, clock)?;
             let (timeline, stop) = (producer.timeline(), Arc::clone(&stop));
             let thread = std::thread::Builder::new().name(format!("traffic-{place}"));
-            let thread = thread.spawn(move || paced(producer, per_second, &stop))?;
+            let thread = thread.spawn(move || {
+                let done = paced(producer, per_second, &stop);
+                // Whoever waits for its records would only find that they do not come.
+                done.inspect_err(|error| eprintln!("writer {writer} ended: {error:#}"))
+            })?;
             Ok(Lane { timeline, thread })
         });
         let lanes = lanes.collect::<Result<_>>()?;

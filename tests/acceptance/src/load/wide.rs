@@ -30,8 +30,9 @@ const TIMEOUT_MS: i32 = 30_000;
 const PARTITIONS: usize = 1_000;
 /// Requests that wait for their answers.
 const REQUESTS: usize = 100;
-/// Values of one batch.
+/// Values of one batch at most, and their bytes: a topic takes batches of 1 MiB.
 const BATCH: usize = 100;
+const BATCH_BYTES: usize = 900_000;
 /// How long it waits when it has nothing else to do.
 const TICK: Duration = Duration::from_millis(2);
 /// The server leads nothing any more: another one is to be asked.
@@ -259,7 +260,8 @@ impl Lane {
     /// Makes what waits a batch unless one is in flight; says whether there is one to be sent.
     fn load(&mut self, producer: Producer, value_bytes: usize) -> Result<bool> {
         if self.in_flight.is_none() && !self.waiting.is_empty() {
-            let count = self.waiting.len().min(BATCH);
+            let most = (BATCH_BYTES / value_bytes.max(1)).clamp(1, BATCH);
+            let count = self.waiting.len().min(most);
             let values: Vec<_> = self.waiting.drain(..count).collect();
             let payloads = values.iter().map(|(value, _)| payload(*value, value_bytes));
             let batch = batch::encode(payloads, Some((producer, self.sequence)))?;
