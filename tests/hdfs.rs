@@ -100,6 +100,14 @@ async fn objects_are_created_once_and_found_again() {
         [(name, 9)],
         "and nothing of the attempt that failed"
     );
+    // As many bytes as are synced together, twice over, and one more.
+    for (number, bytes) in [(2, 2 << 20), (3, (2 << 20) + 1)] {
+        let name = ObjectName::Sorted { session: SESSION, number };
+        let pieces = [700_000, bytes - 700_000].map(|len| Part::Bytes(vec![b'x'; len].into()));
+        store.create(name, &pieces).await.unwrap();
+        assert_eq!(store.get(name).await.unwrap(), vec![b'x'; bytes]);
+        store.delete_all(&[name]).await.unwrap();
+    }
     store.delete_all(&[name, name]).await.unwrap();
     assert!(matches!(store.get(name).await, Err(StoreError::NotFound(_))));
     assert_eq!(store.list(None).await.unwrap(), []);

@@ -122,8 +122,8 @@ impl<'a> Driver<'a> {
         self.condemn().await?;
         self.even_out().await?;
         self.even_out_load().await?;
-        let mut done = self.finish_creations().await?;
-        done &= self.finish_deletions().await?;
+        let mut done = Self::finish_creations(self.inner, self.term).await?;
+        done &= Self::finish_deletions(self.inner, self.term).await?;
         Ok(done)
     }
 
@@ -166,20 +166,20 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    async fn finish_creations(&mut self) -> Result<bool, Error> {
-        let (inner, mut done) = (self.inner, true);
+    async fn finish_creations(inner: &Inner, term: Term) -> Result<bool, Error> {
+        let mut done = true;
         for (id, creation) in intents::<Creation>(inner, Creation::PREFIX, Creation::topic).await? {
             // Whoever is still at work on it holds the name.
             let _alone = inner.lock_name(&creation.name).await;
-            done &= inner.undo_creation(self.term, id).await?;
+            done &= inner.undo_creation(term, id).await?;
         }
         Ok(done)
     }
 
-    async fn finish_deletions(&mut self) -> Result<bool, Error> {
-        let (inner, mut done) = (self.inner, true);
+    async fn finish_deletions(inner: &Inner, term: Term) -> Result<bool, Error> {
+        let mut done = true;
         for (id, deletion) in intents::<Deletion>(inner, Deletion::PREFIX, Deletion::topic).await? {
-            done &= inner.remove(self.term, id, &deletion).await?;
+            done &= inner.remove(term, id, &deletion).await?;
         }
         Ok(done)
     }

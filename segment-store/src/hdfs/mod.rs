@@ -19,6 +19,7 @@ use hdfs_native::{Client, ClientBuilder, HdfsError};
 use weir_runtime::Runtime;
 
 use self::copies::Copies;
+use crate::journal::append::CHECKSUM_BYTES;
 
 /// A folder of an HDFS. Clones share their connections.
 #[derive(Clone)]
@@ -63,7 +64,6 @@ const REPLICATION: &str = "replication";
 
 /// The smallest block that a NameNode takes by default, and what all are multiples of.
 const BLOCK_BYTES_MIN: u64 = 1 << 20;
-const CHECKSUM_BYTES: u64 = 512;
 
 /// Properties of Hadoop that are other than its own defaults, unless they are set. A DataNode that hangs is left
 /// after as long as this, by who reads; who writes has deadlines of its own. And whoever asks here asks again by

@@ -67,7 +67,9 @@ impl Hdfs {
                 }
             }
         }
-        writer.hsync().await?;
+        if unsynced > 0 {
+            writer.hsync().await?;
+        }
         writer.close().await
     }
 

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Files begin with a header and hold frames, one a slot ([`super::frame`]), as in a log on a local disk. All
-//! slots that wait are appended together and made durable by one sync ([`writer`]). A file in which anything
+//! slots that wait are appended together, filled up by a mark to where a checksum of HDFS ends, and made durable by
+//! one sync ([`writer`]). A file in which anything
 //! fails is left as it is, and the next one's header says how much of its predecessors counts; so does each
 //! header. To end a session, somebody recovers the lease of *every* file, waits until they are closed, reads
 //! them and puts a fence in the next place ([`seal`]).
@@ -222,6 +223,10 @@ impl Journal for AppendJournal {
         Ok(ids.collect())
     }
 }
+
+/// HDFS keeps a checksum of so many bytes (`dfs.bytes-per-checksum`). Where a sync ends within them, the next append
+/// begins with a packet of its own for the rest of them, and each DataNode reads back what it has of them.
+pub(crate) const CHECKSUM_BYTES: u64 = 512;
 
 /// The folder of all logs.
 const WAL: &str = "wal";

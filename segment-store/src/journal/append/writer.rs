@@ -20,7 +20,7 @@ use weir_protocol::records::crc32c;
 use weir_runtime::watch;
 
 use super::{
-    AppendFile, AppendJournal, FileError, FileErrorKind,
+    AppendFile, AppendJournal, CHECKSUM_BYTES, FileError, FileErrorKind,
     fence::{FENCE_BYTES, FENCE_MAGIC},
     path,
 };
@@ -43,9 +43,6 @@ const TRIALS: u32 = 8;
 /// After so many failures in a row whoever waits is told.
 const TROUBLE_AFTER: u32 = TRIALS;
 
-/// HDFS keeps a checksum of so many bytes (`dfs.bytes-per-checksum`). Where a sync ends within them, the next append
-/// begins with a packet of its own for the rest of them, and each DataNode reads back what it has of them.
-const CHECKSUM_BYTES: u64 = 512;
 static ZEROS: [u8; CHECKSUM_BYTES as usize] = [0; CHECKSUM_BYTES as usize];
 
 type Queue = Arc<Shared<VecDeque<Submitted>>>;
