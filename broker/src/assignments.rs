@@ -85,14 +85,20 @@ impl Broker {
     async fn keep_up(&self, mut changes: Changes, mut newest: Arc<Snapshot>, mut opened: Opened) {
         let mut look_at = Instant::now() + LOOK_AT_COVERED;
         loop {
-            let retry_at = opened.retry_at;
+            let (retry_at, only_waits) = (opened.retry_at, opened.only_waits());
+            let retry = sleep_until(retry_at.unwrap_or_else(Instant::now));
+            let look_ahead = async {
+                retry.await;
+                if only_waits {
+                    self.look_ahead().await;
+                }
+            };
             tokio::select! {
                 biased;
                 changed = changes.next() => newest = changed,
                 () = released(&mut opened.releases) => {}
-                () = sleep_until(retry_at.unwrap_or_else(Instant::now)), if retry_at.is_some() => {
-                    if opened.only_waits() {
-                        self.look_ahead().await;
+                () = look_ahead, if retry_at.is_some() => {
+                    if only_waits {
                         opened.retry_at = Some(Instant::now() + FIRST_RETRY);
                         continue;
                     }

@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use futures::join;
 use tokio::time::Instant;
 use weir_ids::{ClaimNumber, NodeId, SessionId, Slot, TopicPartition};
 use weir_meta::{ClaimError, Claimed as MetaClaimed, Metadata, model::Log, store::Remedy};
@@ -108,6 +109,8 @@ pub(crate) struct Opening {
     sessions: Sessions,
     /// Those that go on and have something to give up.
     awaited: Vec<SessionId>,
+    /// What is awaited was here before, and this session has not checkpointed yet what it knows of it.
+    uncovered: bool,
     /// Nothing of what this session has released is in this slot or behind it.
     released_below: Slot,
 }
@@ -119,8 +122,8 @@ impl Opening {
     pub(crate) fn new(deps: OpeningDeps, sessions: Sessions) -> Self {
         let (unsettled, opened) = (BTreeMap::new(), BTreeSet::new());
         let (last_claim, released_below) = (ClaimNumber::NONE, Slot::OPEN);
-        let awaited = Vec::new();
-        Self { deps, last_claim, unsettled, opened, sessions, awaited, released_below }
+        let (awaited, uncovered) = (Vec::new(), false);
+        Self { deps, last_claim, unsettled, opened, sessions, awaited, uncovered, released_below }
     }
 
     /// Partitions are released that have nothing from this slot on.
@@ -234,7 +237,7 @@ impl Opening {
         if stuck.len() < ends {
             results = self.deps.metadata.claim(session, claims).await;
         }
-        self.warm_up(claims, &stuck).await;
+        self.await_those_that_go_on(claims, &stuck);
         let stuck: BTreeMap<SessionId, Arc<SessionError>> =
             stuck.into_iter().map(|(session, why)| (session, Arc::new(why))).collect();
         let why = |error: ClaimError| match &error {
@@ -246,8 +249,8 @@ impl Opening {
         results.into_iter().map(|result| result.map_err(why)).collect()
     }
 
-    /// Does what can be done before sessions that go on give something up.
-    async fn warm_up(
+    /// Takes note of sessions that go on and are about to give something up.
+    fn await_those_that_go_on(
         &mut self,
         claims: &[(TopicPartition, ClaimNumber)],
         stuck: &[(SessionId, SessionError)],
@@ -255,21 +258,28 @@ impl Opening {
         let going_on =
             stuck.iter().filter(|(_, error)| matches!(error, SessionError::NotSealed(_)));
         let going_on: Vec<SessionId> = going_on.map(|(session, _)| *session).collect();
-        if !going_on.is_empty() && claims.iter().any(|(id, _)| self.was_here(*id)) {
-            // If it fails it is tried again when it must be.
-            self.deps.checkpoints.covering(self.released_below).await;
-        }
+        self.uncovered = !going_on.is_empty() && claims.iter().any(|(id, _)| self.was_here(*id));
         self.awaited = going_on;
-        self.look_ahead().await;
     }
 
-    /// Reads what is new of sessions that have something to give up.
+    /// Does what can be done before sessions give something up: reads what is new of them. What has been done is kept
+    /// when the future is dropped.
     pub(crate) async fn look_ahead(&mut self) {
-        for session in &self.awaited {
-            if let Err(error) = self.sessions.warm_up(*session).await {
-                tracing::debug!(%session, %error, "it will be read when it has given up its partitions");
+        let Self { deps, sessions, awaited, uncovered, released_below, .. } = self;
+        let cover = async {
+            // If it fails it is tried again when it must be.
+            if *uncovered {
+                *uncovered = !deps.checkpoints.covering(*released_below).await;
             }
-        }
+        };
+        let read = async {
+            for session in awaited {
+                if let Err(error) = sessions.warm_up(*session).await {
+                    tracing::debug!(%session, %error, "it will be read when it has given up its partitions");
+                }
+            }
+        };
+        join!(cover, read);
     }
 
     /// Whether this session has had a partition.

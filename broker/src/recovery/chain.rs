@@ -69,20 +69,26 @@ impl Links {
         if before.start != self.numbers.start || self.numbers.end > number {
             *self = Self { numbers: before.start..before.start, ..Self::default() };
         }
+        // What has been added is kept when the future is dropped.
         let missing = (self.numbers.end..number).map(|number| async move {
             read(store, ObjectName::Checkpoint { session, number }).await
         });
-        let missing: Vec<_> =
-            stream::iter(missing.collect::<Vec<_>>()).buffered(READ_TOGETHER).try_collect().await?;
-        // Whatever does not fit leaves nothing behind that is half added up.
-        let mut chain = std::mem::take(self).chain;
-        let added = Arc::make_mut(&mut chain);
-        for checkpoint in missing.into_iter().chain([newest]) {
-            met(&checkpoint);
-            added.add(checkpoint)?;
+        let mut missing = stream::iter(missing.collect::<Vec<_>>()).buffered(READ_TOGETHER).boxed();
+        while let Some(checkpoint) = missing.try_next().await? {
+            self.add(checkpoint, &met)?;
         }
-        *self = Self { chain: Arc::clone(&chain), numbers: before.start..end };
-        Ok(chain)
+        self.add(newest, &met)?;
+        Ok(Arc::clone(&self.chain))
+    }
+
+    fn add(&mut self, next: Checkpoint, met: impl Fn(&Checkpoint)) -> Result<(), SessionError> {
+        met(&next);
+        // Whatever does not fit leaves nothing behind that is half added up.
+        let mut whole = std::mem::take(self);
+        Arc::make_mut(&mut whole.chain).add(next)?;
+        whole.numbers.end += 1;
+        *self = whole;
+        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use futures::future::join_all;
+use futures::{TryStreamExt, future::join_all};
 use tokio::time::Instant;
 use weir_ids::{NodeId, SessionId, Slot, TopicPartition};
 use weir_meta::{
@@ -63,11 +63,11 @@ impl SessionLogs {
     }
 
     /// Takes in slots that follow those that are known.
-    fn extend(&mut self, slots: Vec<StoredSlot>, end: Slot) {
+    fn extend(&mut self, slots: Vec<StoredSlot>) {
+        self.end = slots.last().map_or(self.end, |last| last.slot.next());
         for (partition, more) in by_partition(slots.into_iter()) {
             self.chunks.entry(partition).or_default().extend(more);
         }
-        self.end = end;
     }
 
     /// Forgets slots that checkpoints cover.
@@ -317,7 +317,8 @@ impl Sessions {
         }
     }
 
-    /// Reads what there is already of a session that is about to give something up: little is to be read then.
+    /// Reads what there is already of a session that is about to give something up: little is to be read then. What
+    /// has been read is kept when the future is dropped.
     ///
     /// # Errors
     /// When any of it can't be read.
@@ -325,9 +326,20 @@ impl Sessions {
         let wal = self.wal(session).await?;
         if wal.sealed.is_none() {
             let begun = Instant::now();
-            self.read_on(session, wal, None).await?;
+            self.read_ahead(session, wal).await?;
             let upto = self.read.get(&session).map(|logs| logs.end);
             tracing::debug!(%session, ?upto, took = ?begun.elapsed(), "read ahead");
+        }
+        Ok(())
+    }
+
+    async fn read_ahead(&mut self, session: SessionId, wal: Wal) -> Result<(), SessionError> {
+        let Some(from) = self.follow(session, wal).await? else { return Ok(()) };
+        let below = Slot(from.0.saturating_add(AHEAD_MAX));
+        let journal = Arc::clone(&self.journal);
+        let mut slots = journal.look_ahead(session, from, below);
+        while let Some(slot) = slots.try_next().await? {
+            self.take_in(session, vec![slot]);
         }
         Ok(())
     }
@@ -389,7 +401,7 @@ impl Sessions {
                 self.read.insert(session, logs);
                 return Ok(());
             }
-            if self.read_on(session, wal, Some(end)).await? {
+            if self.read_on(session, wal, end).await? {
                 return Ok(());
             }
             wal = self.wal(session).await?;
@@ -397,42 +409,47 @@ impl Sessions {
         Err(SessionError::Overtaken(session))
     }
 
-    /// Reads what is new of a session that goes on: below `upto`, or as far as there is something. Returns
-    /// whether that was there, or the session has trimmed its log meanwhile.
+    /// Reads what is new of a session that goes on, below `upto`. Returns whether that was there, or the session has
+    /// trimmed its log meanwhile.
     async fn read_on(
         &mut self,
         session: SessionId,
         wal: Wal,
-        upto: Option<Slot>,
+        upto: Slot,
     ) -> Result<bool, SessionError> {
+        let Some(from) = self.follow(session, wal).await? else { return Ok(false) };
+        if from < upto {
+            let slots = self.journal.read(session, from, upto).await?;
+            let Some(slots) = slots else { return Ok(false) };
+            self.take_in(session, slots);
+        }
+        Ok(true)
+    }
+
+    /// Reads what is new of the checkpoints of a session that goes on. Returns from which slot on nothing is known;
+    /// `None` if it has trimmed its log meanwhile.
+    async fn follow(&mut self, session: SessionId, wal: Wal) -> Result<Option<Slot>, SessionError> {
         let chain = match self.linked(session, &wal).await {
             // A newer full one has taken its place.
-            Err(SessionError::Store(StoreError::NotFound(_))) => return Ok(false),
+            Err(SessionError::Store(StoreError::NotFound(_))) => return Ok(None),
             chain => chain?,
         };
         let begin = chain.covers_below.max(wal.trim);
-        let known = self.read.get(&session).filter(|logs| logs.wal.is_some());
-        let from = known.map_or(begin, |known| known.end.max(begin));
-        let slots = match upto {
-            None => {
-                let below = Slot(from.0.saturating_add(AHEAD_MAX));
-                self.journal.look_ahead(session, from, below).await?
-            }
-            Some(upto) if from < upto => match self.journal.read(session, from, upto).await? {
-                Some(slots) => slots,
-                None => return Ok(false),
-            },
-            Some(_) => Vec::new(),
-        };
-        self.noted.slots(slots.iter().map(|slot| slot.object));
         let known = self.read.remove(&session).filter(|logs| logs.wal.is_some());
-        let chunks = known.map(|known| known.chunks).unwrap_or_default();
-        let end = slots.last().map_or(from, |last| last.slot.next());
-        let mut logs = SessionLogs { end: from, chain, chunks, wal: Some(wal), stale: false };
+        let (end, chunks) = known.map_or((begin, BTreeMap::new()), |it| (it.end, it.chunks));
+        let end = end.max(begin);
+        let mut logs = SessionLogs { end, chain, chunks, wal: Some(wal), stale: false };
         logs.forget_below(begin);
-        logs.extend(slots, end);
         self.read.insert(session, logs);
-        Ok(true)
+        Ok(Some(end))
+    }
+
+    /// Takes in slots that follow those that are known.
+    fn take_in(&mut self, session: SessionId, slots: Vec<StoredSlot>) {
+        self.noted.slots(slots.iter().map(|slot| slot.object));
+        if let Some(logs) = self.read.get_mut(&session) {
+            logs.extend(slots);
+        }
     }
 
     /// The chain of a session that goes on.

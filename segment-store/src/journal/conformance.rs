@@ -3,9 +3,10 @@
 
 use std::future::Future;
 
+use futures::TryStreamExt;
 use weir_ids::{SessionId, Slot};
 
-use super::{Error, Journal, Written};
+use super::{Error, Journal, StoredSlot, Written};
 use crate::testing::{batch, body, chunk, partition};
 
 /// Runs all of them.
@@ -97,8 +98,8 @@ async fn looking_ahead_finds_what_a_seal_finds_and_ends_nothing(journal: &impl J
     for slot in (1..=9).map(Slot) {
         writer.append(slot, one_batch(slot)).await.unwrap();
     }
-    let ahead = journal.look_ahead(SESSION, Slot(4), Slot(8)).await.unwrap();
-    let nothing = journal.look_ahead(SESSION, Slot(10), Slot(99)).await.unwrap();
+    let ahead = read_ahead(journal, Slot(4), Slot(8)).await;
+    let nothing = read_ahead(journal, Slot(10), Slot(99)).await;
     assert!(ahead.len() <= 4 && nothing.is_empty(), "{ahead:?} {nothing:?}");
     writer.append(Slot(10), one_batch(Slot(10))).await.unwrap();
     let sealed = journal.seal(SESSION, Slot(4)).await.unwrap();
@@ -107,6 +108,10 @@ async fn looking_ahead_finds_what_a_seal_finds_and_ends_nothing(journal: &impl J
         assert_eq!((ahead.slot, ahead.object), (sealed.slot, sealed.object));
         assert_eq!((ahead.origin, &ahead.chunks), (sealed.origin, &sealed.chunks));
     }
+}
+
+async fn read_ahead(journal: &impl Journal, from: Slot, below: Slot) -> Vec<StoredSlot> {
+    journal.look_ahead(SESSION, from, below).try_collect().await.unwrap()
 }
 
 async fn sessions_are_listed(journal: &impl Journal) {

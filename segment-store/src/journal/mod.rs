@@ -21,7 +21,11 @@ mod submitted;
 pub mod conformance;
 
 use async_trait::async_trait;
-use futures::future::BoxFuture;
+use futures::{
+    StreamExt,
+    future::BoxFuture,
+    stream::{self, BoxStream},
+};
 use weir_ids::{SessionId, Slot};
 use weir_runtime::watch;
 
@@ -50,15 +54,10 @@ pub trait Journal: Send + Sync {
         below: Slot,
     ) -> Result<Option<Vec<StoredSlot>>, Error>;
 
-    /// Reads the slots from `from` on of a session that goes on, those below `below` that are there and can be
-    /// read now, perhaps none. [`Journal::read`] has less to read later.
-    async fn look_ahead(
-        &self,
-        _session: SessionId,
-        _from: Slot,
-        _below: Slot,
-    ) -> Result<Vec<StoredSlot>, Error> {
-        Ok(Vec::new())
+    /// Reads the slots from `from` on of a session that goes on, in order: those below `below` that are there and
+    /// can be read now, perhaps none. [`Journal::read`] has less to read later.
+    fn look_ahead(&self, _session: SessionId, _from: Slot, _below: Slot) -> Slots<'_> {
+        stream::empty().boxed()
     }
 
     /// Makes the slots below `below`, which were answered to a writer of this journal, readable for others while the
@@ -149,6 +148,9 @@ pub struct StoredSlot {
     /// What it holds, with an entry a batch.
     pub chunks: Vec<(crate::object::Chunk, Vec<crate::object::BatchEntry>)>,
 }
+
+/// Slots, as they are read.
+pub type Slots<'a> = BoxStream<'a, Result<StoredSlot, Error>>;
 
 /// What went wrong with a log. [`Error::advice`] says what to do about it.
 #[derive(Clone, Debug, thiserror::Error)]

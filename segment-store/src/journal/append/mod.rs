@@ -51,7 +51,7 @@ pub use fence::{FENCE_MAGIC, Fence};
 pub use files::{AppendFile, AppendStore, FileError, FileErrorKind};
 
 use self::writer::{AppendWriter, Core};
-use super::{Error, Journal, Sealed, StoredSlot, Writer};
+use super::{Error, Journal, Sealed, Slots, StoredSlot, Writer};
 use crate::{
     ObjectName, Retry, RetrySettings,
     name::{FORGOTTEN, FORGOTTEN_PREFIX},
@@ -165,13 +165,8 @@ impl Journal for AppendJournal {
         self.read_answered(session, from, below).await
     }
 
-    async fn look_ahead(
-        &self,
-        session: SessionId,
-        from: Slot,
-        below: Slot,
-    ) -> Result<Vec<StoredSlot>, Error> {
-        self.read_ahead(session, from, below).await
+    fn look_ahead(&self, session: SessionId, from: Slot, below: Slot) -> Slots<'_> {
+        self.read_ahead(session, from, below)
     }
 
     async fn settle(&self, session: SessionId, below: Slot) -> Result<(), Error> {

@@ -7,7 +7,11 @@
 use std::{ops::Range, time::Duration};
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, future::try_join_all, stream};
+use futures::{
+    StreamExt, TryStreamExt,
+    future::{self, try_join_all},
+    stream,
+};
 use tokio::time::{Instant, sleep};
 use weir_ids::{SessionId, Slot};
 
@@ -19,7 +23,7 @@ use super::{
 use crate::{
     ObjectName,
     journal::{
-        Error, Sealed, StoredSlot,
+        Error, Sealed, Slots, StoredSlot,
         frame::{FILE_HEADER_BYTES, FileHeader, FileHeaderError, FrameKind, Position},
         frames::{corrupt, refuse_synced, scan_file, stored_slot},
     },
@@ -30,6 +34,9 @@ const HEADERS_AT_ONCE: usize = 8;
 
 /// A file with a whole header.
 pub(super) type Headed = (u32, FileHeader);
+
+/// A file to read, and which of its bytes count.
+type Counting = (u32, FileHeader, Range<u64>);
 
 impl AppendJournal {
     /// See [`crate::journal::Journal::seal`].
@@ -108,29 +115,43 @@ impl AppendJournal {
     }
 
     /// See [`crate::journal::Journal::look_ahead`]. Of a file behind which there is another it is known what counts.
-    pub(super) async fn read_ahead(
+    pub(super) fn read_ahead(&self, session: SessionId, from: Slot, below: Slot) -> Slots<'_> {
+        let files = async move {
+            let headers = self.headers(session, &self.numbers(session).await?).await?;
+            let mut files = counting(session, &headers, from)?;
+            files.retain(|(_, header, counts)| counts.end < u64::MAX && header.first_slot < below);
+            Ok::<_, Error>(stream::iter(files.into_iter().map(Ok)))
+        };
+        // What is not closed yet has none, and what was trimmed meanwhile not the first.
+        let in_order = move |next: &mut Slot, slot: Result<StoredSlot, Error>| {
+            let follows = |slot: &StoredSlot| slot.slot == *next && slot.slot < below;
+            let slot = slot.as_ref().map_or(true, follows).then_some(slot);
+            *next = next.next();
+            future::ready(slot)
+        };
+        stream::once(files)
+            .try_flatten()
+            .and_then(move |file| self.read_whole(session, file, from))
+            .map_ok(|slots| stream::iter(slots.into_iter().map(Ok)))
+            .try_flatten()
+            .scan(from, in_order)
+            .boxed()
+    }
+
+    /// The slots from `from` on of a file behind which there is another; none if it is not closed yet.
+    async fn read_whole(
         &self,
         session: SessionId,
+        (file, _, counts): Counting,
         from: Slot,
-        below: Slot,
     ) -> Result<Vec<StoredSlot>, Error> {
-        let headers = self.headers(session, &self.numbers(session).await?).await?;
-        let mut ahead = Sealed { end: from, slots: Vec::new() };
-        for (file, header, counts) in counting(session, &headers, from)? {
-            if counts.end == u64::MAX || header.first_slot >= below {
-                break;
-            }
-            let path = path(session, file);
-            let bytes = self.again(&path, || self.files.read(&path, 0, counts.end)).await?;
-            // It is not closed yet.
-            if (bytes.len() as u64) < counts.end {
-                break;
-            }
-            walk(&path, &bytes, session, file, counts, from, &mut ahead)?;
+        let path = path(session, file);
+        let bytes = self.again(&path, || self.files.read(&path, 0, counts.end)).await?;
+        let mut read = Sealed { end: from, slots: Vec::new() };
+        if bytes.len() as u64 >= counts.end {
+            walk(&path, &bytes, session, file, counts, from, &mut read)?;
         }
-        let is_trimmed = ahead.slots.first().is_some_and(|first| first.slot > from);
-        ahead.slots.retain(|slot| slot.slot < below && !is_trimmed);
-        Ok(ahead.slots)
+        Ok(read.slots)
     }
 
     /// The files of a session, in order.
@@ -282,11 +303,7 @@ impl AppendJournal {
 }
 
 /// The files to read for the slots from `from` on, and which bytes of each count.
-fn counting(
-    session: SessionId,
-    headers: &[Headed],
-    from: Slot,
-) -> Result<Vec<(u32, FileHeader, Range<u64>)>, Error> {
+fn counting(session: SessionId, headers: &[Headed], from: Slot) -> Result<Vec<Counting>, Error> {
     let start = FILE_HEADER_BYTES as u64;
     // Of those before, some may be deleted and others not.
     let first = headers.partition_point(|(_, header)| header.first_slot <= from);

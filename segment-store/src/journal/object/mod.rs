@@ -44,7 +44,7 @@ use self::{
     trim::Trimmed,
     writer::ObjectWriter,
 };
-use super::{Error, Journal, Sealed, StoredSlot, Writer};
+use super::{Error, Journal, Sealed, Slots, StoredSlot, Writer};
 use crate::{
     ObjectName, Retry, RetrySettings, Store, StoreError,
     name::OPEN_PREFIX,
@@ -128,13 +128,8 @@ impl Journal for ObjectJournal {
         self.read_slots(session, from, below).await
     }
 
-    async fn look_ahead(
-        &self,
-        session: SessionId,
-        from: Slot,
-        below: Slot,
-    ) -> Result<Vec<StoredSlot>, Error> {
-        self.read_ahead(session, from, below).await
+    fn look_ahead(&self, session: SessionId, from: Slot, below: Slot) -> Slots<'_> {
+        self.read_ahead(session, from, below)
     }
 
     async fn trim(

@@ -1,7 +1,7 @@
 //! Ending a session: a fence in the first slot that is absent.
 
 use bytes::Bytes;
-use futures::{StreamExt, stream};
+use futures::{StreamExt, future, stream};
 use weir_ids::{SessionId, Slot};
 use weir_runtime::planted::{Bug, is_planted};
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     ObjectName, StoreError,
-    journal::{Error, Sealed, StoredSlot},
+    journal::{Error, Sealed, Slots, StoredSlot},
     name::slots_of,
     object::{self, Directory, End, Kind},
 };
@@ -79,20 +79,17 @@ impl ObjectJournal {
     }
 
     /// Reads slots without ending the session, up to the first that is not there.
-    pub(super) async fn read_ahead(
-        &self,
-        session: SessionId,
-        from: Slot,
-        below: Slot,
-    ) -> Result<Vec<StoredSlot>, Error> {
-        let mut found = stream::iter(from.0..below.0)
-            .map(|slot| self.look(session, Slot(slot)))
-            .buffered(self.settings.read_ahead.max(1));
-        let mut slots = Vec::new();
-        while let Some(Found::Slot(slot)) = found.next().await.transpose()? {
-            slots.push(slot);
-        }
-        Ok(slots)
+    pub(super) fn read_ahead(&self, session: SessionId, from: Slot, below: Slot) -> Slots<'_> {
+        let slot = |found| match found {
+            Ok(Found::Slot(slot)) => Some(Ok(slot)),
+            Ok(Found::Fence | Found::Nothing) => None,
+            Err(error) => Some(Err(error)),
+        };
+        stream::iter(from.0..below.0)
+            .map(move |slot| self.look(session, Slot(slot)))
+            .buffered(self.settings.read_ahead.max(1))
+            .scan((), move |(), found| future::ready(slot(found)))
+            .boxed()
     }
 
     /// Whether there is a fence in `slot`.

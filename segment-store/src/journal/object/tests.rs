@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use futures::{FutureExt, future::join_all};
+use futures::{FutureExt, TryStreamExt, future::join_all};
 use object_store::memory::InMemory;
 use tokio::time::{sleep, timeout};
 use weir_runtime::{Seeded, SystemClock};
@@ -222,8 +222,9 @@ async fn a_hole_ends_the_log_and_what_lies_above_it_is_void() {
     assert!(timeout(minute, &mut third).await.is_err(), "it landed, but the second is missing");
     assert!(timeout(minute, &mut second).await.is_err());
 
-    let ahead = over(objects.clone(), 4).look_ahead(SESSION, Slot(1), Slot(4)).await.unwrap();
-    assert_eq!(ahead.iter().map(|stored| stored.slot).collect::<Vec<_>>(), [Slot(1)]);
+    let looker = over(objects.clone(), 4);
+    let ahead = looker.look_ahead(SESSION, Slot(1), Slot(4)).map_ok(|stored| stored.slot);
+    assert_eq!(ahead.try_collect::<Vec<_>>().await.unwrap(), [Slot(1)]);
     let sealed = over(objects.clone(), 2).seal(SESSION, Slot(1)).await.unwrap();
     assert_eq!((sealed.end, numbers(&sealed)), (Slot(2), vec![1]));
     healed.store(true, Ordering::Relaxed);
