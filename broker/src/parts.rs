@@ -99,7 +99,7 @@ impl Parts {
             shards: Arc::clone(&self.shards),
             trouble: self.trouble.clone(),
             metrics: self.metrics.clone(),
-            settings: CheckpointSettings::of(settings),
+            settings: CheckpointSettings::of(settings, deps.journal.checkpointing()),
             ending: self.ending.clone(),
             sole: settings.sole,
         });

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
+use weir_segment_store::journal::Checkpointing;
 
 use crate::BrokerSettings;
 #[cfg(test)]
@@ -31,17 +32,16 @@ pub(crate) struct CheckpointSettings {
 impl CheckpointSettings {
     /// Settings for a broker: a quarter of its buffers may wait for a checkpoint while one is being made,
     /// half is kept for readers of the tail. One that is patient for the sake of requests makes fewer and
-    /// larger checkpoints, none of them early, of a third.
-    pub(crate) fn of(broker: &BrokerSettings) -> Self {
+    /// larger checkpoints, none of them early, of a third. The rest is what suits the log.
+    pub(crate) fn of(broker: &BrokerSettings, log: Checkpointing) -> Self {
         let (limit, patient) = (broker.buffer_bytes, broker.slots.patient);
         let bytes = (limit / if patient { 3 } else { 4 }).min(1 << 30);
         Self {
             bytes,
             early_bytes: if patient { bytes } else { bytes / 4 },
-            // Whoever recovers reads an object a slot, unless they are in files.
-            slots: if broker.sole { 65_536 } else { 512 },
+            slots: log.slots,
             age: Duration::from_secs(30),
-            in_place_bytes: 1 << 20,
+            in_place_bytes: log.in_place_bytes,
             sorted_bytes: 64 << 20,
             tail_bytes: limit / if patient { 3 } else { 2 },
         }
@@ -49,11 +49,15 @@ impl CheckpointSettings {
 }
 
 #[cfg(test)]
+const LOG: Checkpointing = Checkpointing { slots: 512, in_place_bytes: 1 << 20 };
+
+#[cfg(test)]
 impl CheckpointSettings {
     /// Those of a broker of a cluster with buffers of `limit` bytes.
     pub(super) fn for_tests(limit: u64) -> Self {
         let slots = SlotSettings::default();
-        Self::of(&BrokerSettings { buffer_bytes: limit, slots, shards: 1, sole: false })
+        let broker = BrokerSettings { buffer_bytes: limit, slots, shards: 1, sole: false };
+        Self::of(&broker, LOG)
     }
 }
 
@@ -110,7 +114,7 @@ mod tests {
         let slots = SlotSettings { patient: true, ..SlotSettings::default() };
         let broker = BrokerSettings { buffer_bytes: 1_600, slots, shards: 1, sole: false };
         let (settings, began, mut waiting) =
-            (CheckpointSettings::of(&broker), Instant::now(), Waiting::default());
+            (CheckpointSettings::of(&broker, LOG), Instant::now(), Waiting::default());
         waiting.add(532, began);
         assert_eq!(waiting.due_at(&settings), Some(began + settings.age));
         waiting.add(1, began);

@@ -22,6 +22,8 @@ use crate::wire::{Cursor, Malformed};
 
 /// Bytes of the file header.
 pub const FILE_HEADER_BYTES: usize = 128;
+/// So many bytes of it say whose file it is, and which one.
+const FILE_HEADER_START_BYTES: usize = 48;
 /// Bytes of a frame's header.
 pub(super) const FRAME_HEADER_BYTES: usize = 64;
 /// Frames begin at multiples of this.
@@ -75,6 +77,18 @@ pub enum FileHeaderError {
 }
 
 impl FileHeader {
+    /// What is known of a header before the file's first slot is. It is no header without the rest.
+    pub(super) fn start(identity: Identity, file: u32) -> Bytes {
+        let (first_slot, synced) = (Slot::OPEN, Position::default());
+        let header = Self { identity, file, first_slot, synced };
+        header.encode().slice(..FILE_HEADER_START_BYTES)
+    }
+
+    /// What follows [`FileHeader::start`].
+    pub(super) fn rest(&self) -> Bytes {
+        self.encode().slice(FILE_HEADER_START_BYTES..)
+    }
+
     pub(super) fn encode(&self) -> Bytes {
         let mut to = BytesMut::with_capacity(FILE_HEADER_BYTES);
         to.put_slice(&FILE_MAGIC);

@@ -60,6 +60,11 @@ pub trait Journal: Send + Sync {
         stream::empty().boxed()
     }
 
+    /// How checkpoints are best made of these logs.
+    fn checkpointing(&self) -> Checkpointing {
+        Checkpointing { slots: 65_536, in_place_bytes: 1 << 20 }
+    }
+
     /// Makes the slots below `below`, which were answered to a writer of this journal, readable for others while the
     /// session goes on. Before that, only [`Journal::seal`] may find them.
     async fn settle(&self, _session: SessionId, _below: Slot) -> Result<(), Error> {
@@ -147,6 +152,16 @@ pub struct StoredSlot {
     pub origin: u64,
     /// What it holds, with an entry a batch.
     pub chunks: Vec<(crate::object::Chunk, Vec<crate::object::BatchEntry>)>,
+}
+
+/// How checkpoints are best made of a log.
+#[derive(Clone, Copy, Debug)]
+pub struct Checkpointing {
+    /// After so many slots at the latest: whoever recovers reads them.
+    pub slots: usize,
+    /// A run of one partition in one slot of at least this length is better left where it is than gathered with others,
+    /// which is to write it once more and to read it in one piece later.
+    pub in_place_bytes: u32,
 }
 
 /// Slots, as they are read.

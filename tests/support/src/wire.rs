@@ -92,6 +92,20 @@ impl Connection {
         }
     }
 
+    /// Waits until [`Self::has_answer`], for as long as `most`.
+    ///
+    /// # Errors
+    /// When the connection has broken.
+    pub fn await_answer(&self, most: Duration) -> Result<()> {
+        self.stream.set_read_timeout(Some(most))?;
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_read_timeout(Some(ANSWER))?;
+        match peeked {
+            Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
     /// Sends bytes as they are.
     ///
     /// # Errors

@@ -8,20 +8,21 @@
 //!
 //! Files begin with a header and hold frames, one a slot ([`super::frame`]), as in a log on a local disk. All
 //! slots that wait are appended together, filled up by a mark to where a checksum of HDFS ends, and made durable by
-//! one sync ([`writer`]). A file in which anything
-//! fails is left as it is, and the next one's header says how much of its predecessors counts; so does each
+//! one sync ([`writer`]). The next file is made while there is still room in the last ([`changeover`]). A file in which
+//! anything fails is left as it is, and the next one's header says how much of its predecessors counts; so does each
 //! header. To end a session, somebody recovers the lease of *every* file, waits until they are closed, reads
 //! them and puts a fence in the next place ([`seal`]).
 //!
 //! Invariants:
-//! - A file is made only when it is needed and only behind one that is surely there: whoever seals goes upward, and
-//!   its fence is in the first place that is free.
+//! - A file is made only behind one that is surely there: whoever seals goes upward, and its fence is in the first place
+//!   that is free. One whose header is not whole counts for nothing.
 //! - A writer that finds a fence in the place of its next file is over. So is one whose file was taken: it needs a next
 //!   one. A fence is never deleted: a folder that is gone may be made again by whoever was slow, and then a writer that
 //!   stood still could go on.
 //! - Only closed files are read, so that what was read once is read always.
 //! - What was answered lies below the `synced` of every later file's header.
 
+mod changeover;
 mod check;
 mod fence;
 mod files;
@@ -51,7 +52,7 @@ pub use fence::{FENCE_MAGIC, Fence};
 pub use files::{AppendFile, AppendStore, FileError, FileErrorKind};
 
 use self::writer::{AppendWriter, Core};
-use super::{Error, Journal, Sealed, Slots, StoredSlot, Writer};
+use super::{Checkpointing, Error, Journal, Sealed, Slots, StoredSlot, Writer};
 use crate::{
     ObjectName, Retry, RetrySettings,
     name::{FORGOTTEN, FORGOTTEN_PREFIX},
@@ -167,6 +168,11 @@ impl Journal for AppendJournal {
 
     fn look_ahead(&self, session: SessionId, from: Slot, below: Slot) -> Slots<'_> {
         self.read_ahead(session, from, below)
+    }
+
+    /// What is gathered is written by the nodes that the log waits for, once more on each of them.
+    fn checkpointing(&self) -> Checkpointing {
+        Checkpointing { slots: 65_536, in_place_bytes: 64 << 10 }
     }
 
     async fn settle(&self, session: SessionId, below: Slot) -> Result<(), Error> {

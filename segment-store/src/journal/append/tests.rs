@@ -59,7 +59,8 @@ async fn what_is_synced_ends_where_a_checksum_of_hdfs_does() {
         }
         journal.settle(SESSION, Slot(written + 1)).await.unwrap();
         let listed = files.list(&folder(SESSION)).await.unwrap();
-        let [(_, bytes)] = &listed[..] else { panic!("{listed:?}") };
+        // The second is begun, and no more.
+        let [(_, bytes), (_, 0)] = &listed[..] else { panic!("{listed:?}") };
         assert!(*bytes > 0 && bytes % 512 == 0, "{bytes} bytes with {written} slots");
         let read = journal.read(SESSION, Slot(1), Slot(written + 1)).await.unwrap().unwrap();
         assert_eq!(numbers(&read), (1..=written).collect::<Vec<_>>());
@@ -309,4 +310,74 @@ async fn nodes_that_hang_cost_one_deadline_and_short_trials() {
     assert!(began.elapsed() < most, "{:?}", began.elapsed());
     let sealed = journal(&files, 2).seal(SESSION, Slot(1)).await.unwrap();
     assert_eq!((sealed.end, numbers(&sealed.slots)), (Slot(4), vec![1, 2, 3]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_until_a_file_is_closed() {
+    let files = MemoryFiles::with(|request: FileRequest, path: &str| match request {
+        FileRequest::Close if path.ends_with(".wal") => FileFate::Hangs,
+        _ => FileFate::Done,
+    });
+    let mut writer = journal(&files, 1).open(SESSION).await.unwrap();
+    let began = tokio::time::Instant::now();
+    for number in 1..=12 {
+        write(&mut writer, number..=number).await;
+    }
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    assert!(names(&files).await.len() > 2);
+    let sealed = journal(&files, 2).seal(SESSION, Slot(1)).await.unwrap();
+    assert_eq!(numbers(&sealed.slots), (1..=12).collect::<Vec<_>>());
+}
+
+/// Files that do what they are asked and remember it.
+fn remembering() -> (MemoryFiles, Asked) {
+    let asked = Asked::default();
+    let all = asked.clone();
+    let files = MemoryFiles::with(move |request: FileRequest, path: &str| {
+        all.0.lock().unwrap().push((request, path.to_owned()));
+        FileFate::Done
+    });
+    (files, asked)
+}
+
+#[derive(Clone, Default)]
+struct Asked(Arc<std::sync::Mutex<Vec<(FileRequest, String)>>>);
+
+impl Asked {
+    /// When the first or the last of these requests came for a file of the session.
+    fn place(&self, request: FileRequest, file: u32) -> (Option<usize>, Option<usize>) {
+        let all = self.0.lock().unwrap();
+        let of = |it: &(FileRequest, String)| *it == (request, path(SESSION, file));
+        (all.iter().position(of), all.iter().rposition(of))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_is_made_before_the_one_before_it_is_full() {
+    let (files, asked) = remembering();
+    let mut one = journal(&files, 1);
+    one.settings.file_bytes *= 2;
+    let mut writer = one.open(SESSION).await.unwrap();
+    for number in 1..=12 {
+        write(&mut writer, number..=number).await;
+    }
+    let ((made, _), (_, synced)) =
+        (asked.place(FileRequest::Create, 2), asked.place(FileRequest::Sync, 1));
+    assert!(made.is_some() && made < synced, "{made:?} {synced:?}");
+    assert!(asked.place(FileRequest::Sync, 2).1 > synced);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_is_closed_for_others_has_its_successor_before() {
+    let (files, asked) = remembering();
+    let one = journal(&files, 1);
+    let mut writer = one.open(SESSION).await.unwrap();
+    write(&mut writer, 1..=1).await;
+    one.settle(SESSION, Slot(2)).await.unwrap();
+    let ((made, _), (closed, _)) =
+        (asked.place(FileRequest::Sync, 2), asked.place(FileRequest::Close, 1));
+    assert!(made.is_some() && made < closed, "{made:?} {closed:?}");
+    write(&mut writer, 2..=2).await;
+    let sealed = journal(&files, 2).seal(SESSION, Slot(1)).await.unwrap();
+    assert_eq!((numbers(&sealed.slots), names(&files).await.len()), (vec![1, 2], 3));
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
+use futures::{StreamExt, future::BoxFuture};
 use tokio::{
     sync::{Mutex, oneshot::error::TryRecvError},
     time::timeout,
@@ -21,6 +21,7 @@ use weir_runtime::watch;
 
 use super::{
     AppendFile, AppendJournal, CHECKSUM_BYTES, FileError, FileErrorKind,
+    changeover::Changeover,
     fence::{FENCE_BYTES, FENCE_MAGIC},
     path,
 };
@@ -113,16 +114,15 @@ pub(super) struct Core {
     last: u32,
     /// Everything below counts, and nothing behind it does.
     synced: Position,
-    /// Files that are not known to be closed, with their first slots.
-    unclosed: Vec<(u32, Slot)>,
+    changeover: Changeover,
     /// How many times writing has failed in a row.
     failures: u32,
     /// Why nothing can be written any more.
     over: Option<Error>,
 }
 
-struct OpenFile {
-    number: u32,
+pub(super) struct OpenFile {
+    pub(super) number: u32,
     first_slot: Slot,
     file: Box<dyn AppendFile>,
     at: u64,
@@ -146,13 +146,14 @@ impl Core {
             open: None,
             last: 0,
             synced: Position::default(),
-            unclosed: Vec::new(),
+            changeover: Changeover::default(),
             failures: 0,
             over: None,
         };
-        match core.create(1).await {
+        match journal.create(session, 1).await {
             Ok(file) => {
-                core.open = Some(core.begin_file(1, Slot::OPEN.next(), file).await?);
+                core.last = 1;
+                core.open = Some(core.begin_file(Slot::OPEN.next(), file).await?);
                 Ok(core)
             }
             Err(error) if error.kind == FileErrorKind::Exists => Err(Error::Exists(session)),
@@ -177,16 +178,12 @@ impl Core {
                 Err(error) if error.advice() == Advice::Retry => {
                     self.failures += 1;
                     self.tell(&error);
-                    self.pause(&error).await;
+                    let trials = if is_full(&error) { 0 } else { TRIALS };
+                    self.journal.retry.pause(self.failures.saturating_sub(trials)).await;
                 }
                 Err(error) => self.over = Some(error),
             }
         }
-    }
-
-    async fn pause(&self, error: &Error) {
-        let trials = if is_full(error) { 0 } else { TRIALS };
-        self.journal.retry.pause(self.failures.saturating_sub(trials)).await;
     }
 
     fn tell(&self, error: &Error) {
@@ -225,16 +222,28 @@ impl Core {
             open.file.append(pieces).await?;
             open.file.sync().await
         };
-        match self.journal.within(&path, write).await {
+        let written = self.changeover.beside(self.journal.within(&path, write)).await;
+        match written {
             Ok(()) => {
                 self.synced = Position { file: open.number, byte: open.at };
+                if open.at >= self.journal.settings.file_bytes / 4 * 3 {
+                    self.prepare();
+                }
                 self.open = Some(open);
                 Ok(places)
             }
             Err(error) => {
+                self.last = self.changeover.abandon().unwrap_or(self.last);
                 tracing::info!(%error, "a file of the write-ahead log is left; going on in the next");
                 Err(error.into())
             }
+        }
+    }
+
+    /// Has the next file made.
+    fn prepare(&mut self) {
+        if let Some(number) = self.last.checked_add(1) {
+            self.changeover.prepare(&self.journal, self.identity, number);
         }
     }
 
@@ -272,27 +281,29 @@ impl Core {
                 Ok(open)
             }
             Some(full) => {
-                let number = full.number;
-                if self.journal.close(self.identity.session, full).await {
-                    self.is_closed(number);
-                }
+                self.changeover.close(&self.journal, self.identity.session, full);
                 self.next_file(slot).await
             }
             None => self.next_file(slot).await,
         }
     }
 
-    fn is_closed(&mut self, number: u32) {
-        self.unclosed.retain(|(file, _)| *file != number);
-    }
-
     async fn next_file(&mut self, first_slot: Slot) -> Result<OpenFile, Error> {
+        if let Some(made) = self.changeover.next().await {
+            self.last = made.number;
+            if let Some(file) = made.file {
+                return self.go_on_in(first_slot, file).await;
+            }
+        }
         // No session lives to see the last number; if one did, it would go on as another.
         let Some(number) = self.last.checked_add(1) else {
             return Err(Error::Fenced(self.identity.session));
         };
-        match self.create(number).await {
-            Ok(file) => self.begin_file(number, first_slot, file).await,
+        match self.journal.create(self.identity.session, number).await {
+            Ok(file) => {
+                self.last = number;
+                self.begin_file(first_slot, file).await
+            }
             // Its folder was deleted, which is done when nobody needs the session any more.
             Err(error) if error.kind == FileErrorKind::NotFound => {
                 Err(Error::Fenced(self.identity.session))
@@ -305,22 +316,13 @@ impl Core {
         }
     }
 
-    async fn create(&self, number: u32) -> Result<Box<dyn AppendFile>, FileError> {
-        let path = path(self.identity.session, number);
-        self.journal.within(&path, self.journal.files.create(&path)).await
-    }
-
+    /// Begins the last file, which was just made.
     async fn begin_file(
         &mut self,
-        number: u32,
         first_slot: Slot,
         mut file: Box<dyn AppendFile>,
     ) -> Result<OpenFile, Error> {
-        self.last = number;
-        self.unclosed.push((number, first_slot));
-        let header =
-            FileHeader { identity: self.identity, file: number, first_slot, synced: self.synced };
-        let path = path(self.identity.session, number);
+        let (path, header) = self.header(first_slot);
         let header = vec![header.encode()];
         if (1..=TRIALS).contains(&self.failures) {
             let trial = async {
@@ -332,7 +334,29 @@ impl Core {
             // It becomes durable with the first frame.
             self.journal.within(&path, file.append(header)).await?;
         }
-        Ok(OpenFile { number, first_slot, file, at: FILE_HEADER_BYTES as u64 })
+        Ok(self.opened(first_slot, file))
+    }
+
+    /// Begins the last file, which has the start of its header already.
+    async fn go_on_in(
+        &mut self,
+        first_slot: Slot,
+        mut file: Box<dyn AppendFile>,
+    ) -> Result<OpenFile, Error> {
+        let (path, header) = self.header(first_slot);
+        self.journal.within(&path, file.append(vec![header.rest()])).await?;
+        Ok(self.opened(first_slot, file))
+    }
+
+    /// The path of the last file, and the header that it gets.
+    fn header(&mut self, first_slot: Slot) -> (String, FileHeader) {
+        let (identity, file, synced) = (self.identity, self.last, self.synced);
+        self.changeover.begin(file, first_slot);
+        (path(identity.session, file), FileHeader { identity, file, first_slot, synced })
+    }
+
+    fn opened(&self, first_slot: Slot, file: Box<dyn AppendFile>) -> OpenFile {
+        OpenFile { number: self.last, first_slot, file, at: FILE_HEADER_BYTES as u64 }
     }
 
     /// Something is in the place of the next file: a fence, or what an attempt has made that got no answer.
@@ -352,7 +376,7 @@ impl Core {
             return corrupt(&path, 0, "somebody else writes the log of this session");
         }
         self.last = number;
-        self.unclosed.push((number, first_slot));
+        self.changeover.begin(number, first_slot);
         error.into()
     }
 }
@@ -365,13 +389,14 @@ impl AppendJournal {
     /// Closes every file that may hold a slot below `below`, so that others can read it. Appends go on meanwhile, in
     /// another file.
     pub(super) async fn close_below(&self, core: &Mutex<Core>, below: Slot) -> Result<(), Error> {
-        let (session, open, unclosed) = {
+        self.make_ready(core, below).await;
+        let (session, open, closing, unclosed) = {
             let mut core = core.lock().await;
             let open = core.open.take_if(|open| open.first_slot < below);
-            let unclosed = core.unclosed.iter().filter(|(_, first)| *first < below);
-            (core.identity.session, open, unclosed.map(|(file, _)| *file).collect::<Vec<_>>())
+            let closing = core.changeover.take_closing();
+            (core.identity.session, open, closing, core.changeover.unclosed(below))
         };
-        let mut closed = Vec::new();
+        let mut closed: Vec<u32> = closing.collect().await;
         if let Some(open) = open {
             let number = open.number;
             closed.extend(self.close(session, open).await.then_some(number));
@@ -383,12 +408,39 @@ impl AppendJournal {
             }
         }
         let mut core = core.lock().await;
-        closed.into_iter().for_each(|number| core.is_closed(number));
+        closed.into_iter().for_each(|number| core.changeover.is_closed(Some(number)));
         Ok(())
     }
 
+    /// If the open file is to be closed below `below`, has the next one made before.
+    async fn make_ready(&self, core: &Mutex<Core>, below: Slot) {
+        let making = {
+            let mut core = core.lock().await;
+            if core.open.as_ref().is_some_and(|open| open.first_slot < below) {
+                core.prepare();
+            }
+            core.changeover.take_making()
+        };
+        if let Some(making) = making {
+            let made = making.await;
+            let mut core = core.lock().await;
+            let next = core.last.checked_add(1);
+            core.changeover.put_made(made, next);
+        }
+    }
+
+    /// Makes a file of a log.
+    pub(super) async fn create(
+        &self,
+        session: SessionId,
+        number: u32,
+    ) -> Result<Box<dyn AppendFile>, FileError> {
+        let path = path(session, number);
+        self.within(&path, self.files.create(&path)).await
+    }
+
     /// Closes a file; says whether it is known to be closed.
-    async fn close(&self, session: SessionId, mut open: OpenFile) -> bool {
+    pub(super) async fn close(&self, session: SessionId, mut open: OpenFile) -> bool {
         let path = path(session, open.number);
         let closed = self.within(&path, open.file.close()).await;
         if let Err(error) = &closed {
@@ -407,7 +459,7 @@ impl AppendJournal {
     }
 }
 
-async fn within<T>(
+pub(super) async fn within<T>(
     most_ms: u64,
     path: &str,
     request: impl Future<Output = Result<T, FileError>>,

@@ -44,7 +44,7 @@ use self::{
     trim::Trimmed,
     writer::ObjectWriter,
 };
-use super::{Error, Journal, Sealed, Slots, StoredSlot, Writer};
+use super::{Checkpointing, Error, Journal, Sealed, Slots, StoredSlot, Writer};
 use crate::{
     ObjectName, Retry, RetrySettings, Store, StoreError,
     name::OPEN_PREFIX,
@@ -130,6 +130,11 @@ impl Journal for ObjectJournal {
 
     fn look_ahead(&self, session: SessionId, from: Slot, below: Slot) -> Slots<'_> {
         self.read_ahead(session, from, below)
+    }
+
+    /// Each slot is an object, and read by itself.
+    fn checkpointing(&self) -> Checkpointing {
+        Checkpointing { slots: 512, in_place_bytes: 1 << 20 }
     }
 
     async fn trim(

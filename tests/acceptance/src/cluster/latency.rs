@@ -6,10 +6,13 @@ use anyhow::{Context, Result};
 use weir_test_support::wait::{self, Stopwatch};
 use weir_test_support::{Hdfs, S3, http};
 
-use super::{Report, Scene, Setting, Spread, TrafficSettings, hsync};
+use super::{Report, Scene, Setting, Spread, StoreKind, TrafficSettings, hsync};
 
 /// How long load runs before anything counts.
 const WARM: Duration = Duration::from_secs(10);
+/// ... where a JVM keeps the records, which compiles what it runs for the better part of a minute. What HDFS takes by
+/// itself is measured behind that, too.
+const WARM_JVM: Duration = Duration::from_secs(40);
 /// How often the store is asked for what it takes at least.
 const FLOOR_PUTS: usize = 200;
 /// As much as a slot holds at a moderate load.
@@ -40,7 +43,10 @@ impl Latency {
         let scene = Scene::start(setting, self.load)?;
         scene.until_even()?;
         scene.leave_all_to(self.brokers)?;
-        scene.go_on(WARM)?;
+        scene.go_on(match setting.store {
+            StoreKind::Hdfs(_) => WARM_JVM,
+            _ => WARM,
+        })?;
         let floor = scene.cluster.s3().map(floor).transpose()?;
         let since = scene.traffic.now();
         wait::let_pass(self.time);

@@ -86,11 +86,12 @@ impl Traffic {
         let lanes = even.chain(hot).enumerate().map(|(place, (partitions, share))| {
             let writer = u16::try_from(place)?;
             let per_second = settings.bytes_per_second as f64 / settings.value_bytes as f64 * share;
+            let pace = Pace { clock, per_second, ahead: place as f64 / f64::from(count) };
             let producer = settings.producer(cluster, writer, partitions, clock)?;
             let (timeline, stop) = (producer.timeline(), Arc::clone(&stop));
             let thread = std::thread::Builder::new().name(format!("traffic-{place}"));
             let thread = thread.spawn(move || {
-                let done = paced(producer, per_second, &stop);
+                let done = paced(producer, pace, &stop);
                 // Whoever waits for its records would only find that they do not come.
                 done.inspect_err(|error| eprintln!("writer {writer} ended: {error:#}"))
             })?;
@@ -222,16 +223,31 @@ impl TrafficSettings {
     }
 }
 
-/// Writes at a steady pace until `stop`; ends when all is acknowledged.
-fn paced(mut producer: Box<dyn Produce>, per_second: f64, stop: &AtomicBool) -> Result<Written> {
-    let clock = Stopwatch::start();
+/// Writes until `stop` as `pace` says; ends when all is acknowledged.
+fn paced(mut producer: Box<dyn Produce>, pace: Pace, stop: &AtomicBool) -> Result<Written> {
     while !stop.load(Ordering::Relaxed) {
-        let due = (clock.elapsed().as_secs_f64() * per_second) as u64;
+        let due = pace.due();
         while producer.sent() < due {
             producer.send()?;
         }
         producer.turn()?;
-        wait::let_pass(TICK);
+        producer.pass(TICK);
     }
     producer.finish()
+}
+
+/// When a writer writes.
+#[derive(Clone, Copy)]
+struct Pace {
+    clock: Stopwatch,
+    per_second: f64,
+    /// Which part of the time between two records has passed at the beginning: writers take turns.
+    ahead: f64,
+}
+
+impl Pace {
+    /// How many records are to be handed over by now.
+    fn due(self) -> u64 {
+        (self.clock.elapsed().as_secs_f64() * self.per_second + self.ahead) as u64
+    }
 }

@@ -47,6 +47,9 @@ pub trait Produce: Send {
     /// As [`Self::send`].
     fn turn(&mut self) -> Result<()>;
 
+    /// Lets time pass until there is something to do in [`Self::turn`], or as much as `most`.
+    fn pass(&mut self, most: Duration);
+
     /// Waits until every value is acknowledged; gives what the history must know of this writer, with what it
     /// was told.
     ///

@@ -284,7 +284,7 @@ impl Produce for WideWriter {
     fn send(&mut self) -> Result<()> {
         while self.in_flight() >= self.settings.in_flight {
             self.turn()?;
-            wait::let_pass(TICK);
+            self.pass(TICK);
         }
         let number = u32::try_from(self.sent).context("a writer numbers 2^32 values")?;
         let value = Value { writer: self.settings.writer, number };
@@ -298,10 +298,17 @@ impl Produce for WideWriter {
         self.exchange()
     }
 
+    fn pass(&mut self, most: Duration) {
+        // Whether the connection is whole is found out by who reads.
+        if self.asked.is_empty() || self.connection.await_answer(most).is_err() {
+            wait::let_pass(most);
+        }
+    }
+
     fn finish(mut self: Box<Self>) -> Result<(weir_history::Writer, Vec<Acked>)> {
         while self.in_flight() > 0 {
             self.turn()?;
-            wait::let_pass(TICK);
+            self.pass(TICK);
         }
         let sent = u32::try_from(self.sent)?;
         let writer = weir_history::Writer { delivery: Delivery::ExactlyOnce, sent };

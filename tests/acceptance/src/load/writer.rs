@@ -272,6 +272,10 @@ impl Produce for Writer {
         Ok(())
     }
 
+    fn pass(&mut self, most: Duration) {
+        wait::let_pass(most);
+    }
+
     fn finish(self: Box<Self>) -> Result<(weir_history::Writer, Vec<Acked>)> {
         self.flush()?;
         Ok(self.into_timed_history())
