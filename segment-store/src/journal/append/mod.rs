@@ -170,9 +170,10 @@ impl Journal for AppendJournal {
         self.read_ahead(session, from, below)
     }
 
-    /// What is gathered is written by the nodes that the log waits for, once more on each of them.
+    /// What is gathered is written by the nodes that the log waits for, once more on each of them. And whoever recovers
+    /// reads whole files.
     fn checkpointing(&self) -> Checkpointing {
-        Checkpointing { slots: 65_536, in_place_bytes: 64 << 10 }
+        Checkpointing { slots: 1_024, in_place_bytes: 64 << 10 }
     }
 
     async fn settle(&self, session: SessionId, below: Slot) -> Result<(), Error> {
