@@ -2,7 +2,11 @@
 //! the file between them. At full load a file is full after seconds, and whoever waits for a record would wait for its
 //! change, too.
 //!
-//! There is no task for it: it goes on whenever somebody writes.
+//! There is no task for it: it goes on whenever somebody writes, or waits until files are closed.
+//!
+//! Invariants:
+//! - At most one file is made ahead, and its number is one above the last that is surely there.
+//! - It has no whole header, so that it counts for nothing until it is gone on in.
 
 use std::{future::pending, pin::pin};
 
