@@ -121,3 +121,19 @@ fn warm_up(chain_bytes: u64) -> Duration {
     let mib = chain_bytes as f64 / f64::from(1 << 20);
     (WARM_UP + WARM_UP_A_MIB.mul_f64(mib)).min(LONGEST_WARM_UP)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_takes_over_gets_time_for_what_it_has_to_read() {
+        assert_eq!(warm_up(0), WARM_UP);
+        assert_eq!(warm_up(1 << 20), WARM_UP + WARM_UP_A_MIB);
+        assert_eq!(
+            warm_up(1 << 30),
+            LONGEST_WARM_UP,
+            "producers of a drained broker do not wait for ever"
+        );
+    }
+}

@@ -89,3 +89,41 @@ impl Broken {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+    use weir_broker::client::{Acks, Origin};
+    use weir_ids::Timestamp;
+    use weir_protocol::records::BatchBuilder;
+
+    use super::*;
+    use crate::testing::at;
+
+    /// The `number`th batch of a producer in a partition.
+    fn append(partition: u32, number: i32) -> Append {
+        let mut builder =
+            BatchBuilder::new().producer(ProducerId(7), ProducerEpoch(0), Sequence(number));
+        builder.push(Timestamp(1), None, Some(b"value"), &[]).unwrap();
+        Append {
+            partition: at(1, partition),
+            epoch: None,
+            records: builder.build().unwrap().into_batch().into_bytes(),
+            acks: Acks::Durable,
+            expected: None,
+            origin: Origin::Client,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn so_many_partitions_are_known_until_what_was_under_way_has_arrived() {
+        let (mut broken, most) = (Broken::default(), PARTITIONS_MAX as u32);
+        (0..=most).for_each(|partition| broken.note(&append(partition, 3)));
+        assert!(broken.holds_back(&append(most - 1, 4)));
+        assert!(!broken.holds_back(&append(most, 4)), "the broker judges");
+        advance(UNDER_WAY + Duration::from_millis(1)).await;
+        broken.note(&append(most, 3));
+        assert!(broken.holds_back(&append(most, 4)), "what is over has made room");
+        assert!(!broken.holds_back(&append(0, 4)));
+    }
+}

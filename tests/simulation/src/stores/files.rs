@@ -55,6 +55,21 @@ impl RemoteFiles {
         Self(Arc::new(Inner { net, from, files, mishaps, chance }))
     }
 
+    /// Does `work` with the files themselves, as often as fate has it.
+    async fn on_files<T, F>(
+        &self,
+        request: FileRequest,
+        path: &str,
+        work: impl Fn(MemoryFiles, String) -> F + Send + 'static,
+    ) -> Result<T, FileError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, FileError>> + Send + 'static,
+    {
+        let (files, name) = (self.0.files.clone(), path.to_owned());
+        self.ask(request, path, move || work(files.clone(), name.clone())).await
+    }
+
     /// Does `work` over there, as often as fate has it.
     async fn ask<T, F>(
         &self,
@@ -111,69 +126,48 @@ impl RemoteFiles {
 #[async_trait]
 impl AppendStore for RemoteFiles {
     async fn create(&self, path: &str) -> Result<Box<dyn AppendFile>, FileError> {
-        let (files, name) = (self.0.files.clone(), path.to_owned());
-        let create = move || {
-            let (files, name) = (files.clone(), name.clone());
-            async move { files.create(&name).await }
-        };
-        let file = self.ask(FileRequest::Create, path, create).await?;
+        let create = |files: MemoryFiles, path: String| async move { files.create(&path).await };
+        let file = self.on_files(FileRequest::Create, path, create).await?;
         let file = Arc::new(Mutex::new(file));
         Ok(Box::new(RemoteFile { files: self.clone(), path: path.to_owned(), file }))
     }
 
     async fn create_folder(&self, path: &str) -> Result<(), FileError> {
-        let (files, name) = (self.0.files.clone(), path.to_owned());
-        let create = move || {
-            let (files, name) = (files.clone(), name.clone());
-            async move { files.create_folder(&name).await }
-        };
-        self.ask(FileRequest::Other, path, create).await
+        let create =
+            |files: MemoryFiles, path: String| async move { files.create_folder(&path).await };
+        self.on_files(FileRequest::Other, path, create).await
     }
 
     async fn recover(&self, path: &str) -> Result<bool, FileError> {
-        let (files, name) = (self.0.files.clone(), path.to_owned());
-        let recover = move || {
-            let (files, name) = (files.clone(), name.clone());
-            async move { files.recover(&name).await }
-        };
-        let closed = self.ask(FileRequest::Recover, path, recover).await?;
+        let recover = |files: MemoryFiles, path: String| async move { files.recover(&path).await };
+        let closed = self.on_files(FileRequest::Recover, path, recover).await?;
         Ok(closed && !self.0.chance.percent(CLOSES_LATER_PERCENT))
     }
 
     async fn read(&self, path: &str, from: u64, most: u64) -> Result<Bytes, FileError> {
-        let (files, name) = (self.0.files.clone(), path.to_owned());
-        let read = move || {
-            let (files, name) = (files.clone(), name.clone());
-            async move { files.read(&name, from, most).await }
+        let read = move |files: MemoryFiles, path: String| async move {
+            files.read(&path, from, most).await
         };
-        self.ask(FileRequest::Other, path, read).await
+        self.on_files(FileRequest::Other, path, read).await
     }
 
     async fn rename(&self, from: &str, to: &str) -> Result<(), FileError> {
-        let (files, from, name) = (self.0.files.clone(), from.to_owned(), to.to_owned());
-        let rename = move || {
-            let (files, from, name) = (files.clone(), from.clone(), name.clone());
-            async move { files.rename(&from, &name).await }
+        let from = from.to_owned();
+        let rename = move |files: MemoryFiles, to: String| {
+            let from = from.clone();
+            async move { files.rename(&from, &to).await }
         };
-        self.ask(FileRequest::Rename, to, rename).await
+        self.on_files(FileRequest::Rename, to, rename).await
     }
 
     async fn list(&self, folder: &str) -> Result<Vec<(String, u64)>, FileError> {
-        let (files, name) = (self.0.files.clone(), folder.to_owned());
-        let list = move || {
-            let (files, name) = (files.clone(), name.clone());
-            async move { files.list(&name).await }
-        };
-        self.ask(FileRequest::Other, folder, list).await
+        let list = |files: MemoryFiles, folder: String| async move { files.list(&folder).await };
+        self.on_files(FileRequest::Other, folder, list).await
     }
 
     async fn delete(&self, path: &str) -> Result<(), FileError> {
-        let (files, name) = (self.0.files.clone(), path.to_owned());
-        let delete = move || {
-            let (files, name) = (files.clone(), name.clone());
-            async move { files.delete(&name).await }
-        };
-        self.ask(FileRequest::Other, path, delete).await
+        let delete = |files: MemoryFiles, path: String| async move { files.delete(&path).await };
+        self.on_files(FileRequest::Other, path, delete).await
     }
 }
 
@@ -181,35 +175,44 @@ impl AppendStore for RemoteFiles {
 struct RemoteFile {
     files: RemoteFiles,
     path: String,
-    file: Arc<Mutex<Box<dyn AppendFile>>>,
+    file: Shared,
+}
+
+/// The file itself, which whoever has a request under way shares.
+type Shared = Arc<Mutex<Box<dyn AppendFile>>>;
+
+impl RemoteFile {
+    /// Does `work` with the file itself, as often as fate has it.
+    async fn on_file<F>(
+        &self,
+        request: FileRequest,
+        work: impl Fn(Shared) -> F + Send + 'static,
+    ) -> Result<(), FileError>
+    where
+        F: Future<Output = Result<(), FileError>> + Send + 'static,
+    {
+        let file = Arc::clone(&self.file);
+        self.files.ask(request, &self.path, move || work(Arc::clone(&file))).await
+    }
 }
 
 #[async_trait]
 impl AppendFile for RemoteFile {
     async fn append(&mut self, pieces: Vec<Bytes>) -> Result<(), FileError> {
-        let file = Arc::clone(&self.file);
-        let append = move || {
-            let (file, pieces) = (Arc::clone(&file), pieces.clone());
+        let append = move |file: Shared| {
+            let pieces = pieces.clone();
             async move { file.lock().await.append(pieces).await }
         };
-        self.files.ask(FileRequest::Append, &self.path, append).await
+        self.on_file(FileRequest::Append, append).await
     }
 
     async fn sync(&mut self) -> Result<(), FileError> {
-        let file = Arc::clone(&self.file);
-        let sync = move || {
-            let file = Arc::clone(&file);
-            async move { file.lock().await.sync().await }
-        };
-        self.files.ask(FileRequest::Sync, &self.path, sync).await
+        let sync = |file: Shared| async move { file.lock().await.sync().await };
+        self.on_file(FileRequest::Sync, sync).await
     }
 
     async fn close(&mut self) -> Result<(), FileError> {
-        let file = Arc::clone(&self.file);
-        let close = move || {
-            let file = Arc::clone(&file);
-            async move { file.lock().await.close().await }
-        };
-        self.files.ask(FileRequest::Close, &self.path, close).await
+        let close = |file: Shared| async move { file.lock().await.close().await };
+        self.on_file(FileRequest::Close, close).await
     }
 }
