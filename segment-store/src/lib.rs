@@ -8,7 +8,9 @@
 //! This crate knows no Kafka request and no owner: who may write is decided by the journal's own
 //! fence and by the metadata store, which callers bring together.
 
+mod blocks;
 pub mod checkpoint;
+pub mod fold;
 #[cfg(feature = "cloud")]
 mod hdfs;
 pub mod journal;
@@ -16,6 +18,7 @@ pub mod journal;
 mod location;
 mod name;
 pub mod object;
+pub mod pages;
 mod part;
 mod probe;
 mod reader;
@@ -26,6 +29,7 @@ mod store;
 pub mod testing;
 mod wire;
 
+pub use blocks::{BlockSettings, Blocks};
 #[cfg(feature = "cloud")]
 pub use location::{Location, LocationError, Opened};
 pub use name::{NameError, ObjectName};

@@ -7,9 +7,10 @@
 //! wal/{session:020}/{file:010}.wal           a file of a file journal, on the local disk or in HDFS
 //! {hh}/sorted/{session:020}/{number:020}     small pieces gathered, many partitions
 //! {hh}/checkpoint/{session:020}/{number:020}
+//! {hh}/pages/{session:020}/{number:020}      where older records are, many partitions
 //! ```
 //!
-//! The number of a sorted object begins with that of the checkpoint for which it was written (32 bits, then
+//! The number of a sorted object, or of one of pages, begins with that of the checkpoint for which it was written (32 bits, then
 //! 32 bits that count up within the session): whoever sweeps knows from its name that nothing can be
 //! published any more that refers to it for the first time.
 //!
@@ -58,6 +59,13 @@ pub enum ObjectName {
         /// Counts up within the session.
         number: u64,
     },
+    /// Pages of references of many partitions.
+    Pages {
+        /// Who wrote it.
+        session: SessionId,
+        /// See [`ObjectName::sorted_number`].
+        number: u64,
+    },
 }
 
 /// Text that is not the name of an object.
@@ -72,11 +80,12 @@ impl ObjectName {
             Self::WalSlot { session, .. }
             | Self::WalFile { session, .. }
             | Self::Sorted { session, .. }
-            | Self::Checkpoint { session, .. } => session,
+            | Self::Checkpoint { session, .. }
+            | Self::Pages { session, .. } => session,
         }
     }
 
-    /// The number of the `nth` sorted object of a session, which is written for checkpoint `checkpoint`.
+    /// The number of the `nth` object of its kind that a session writes beside its checkpoints, which is written for checkpoint `checkpoint`.
     pub fn sorted_number(checkpoint: u64, nth: u64) -> u64 {
         assert!(checkpoint.max(nth) <= u64::from(u32::MAX), "a session has used up its numbers");
         checkpoint << 32 | nth
@@ -86,7 +95,7 @@ impl ObjectName {
     pub fn checkpoint_number(self) -> Option<u64> {
         match self {
             Self::WalSlot { .. } | Self::WalFile { .. } => None,
-            Self::Sorted { number, .. } => Some(number >> 32),
+            Self::Sorted { number, .. } | Self::Pages { number, .. } => Some(number >> 32),
             Self::Checkpoint { number, .. } => Some(number),
         }
     }
@@ -105,6 +114,7 @@ impl ObjectName {
             Self::Checkpoint { session, number } => {
                 format!("checkpoint/{:020}/{number:020}", session.0)
             }
+            Self::Pages { session, number } => format!("pages/{:020}/{number:020}", session.0),
         }
     }
 
@@ -136,6 +146,7 @@ impl ObjectName {
             },
             "sorted" => Self::Sorted { session, number: last.parse().ok()? },
             "checkpoint" => Self::Checkpoint { session, number: last.parse().ok()? },
+            "pages" => Self::Pages { session, number: last.parse().ok()? },
             _ => return None,
         })
     }
@@ -182,6 +193,7 @@ mod tests {
             (ObjectName::WalFile { session, file: 12 }, "wal/00000000000000000007/0000000012.wal"),
             (ObjectName::Sorted { session, number: 9 }, "/sorted/"),
             (ObjectName::Checkpoint { session, number: u64::MAX }, "/checkpoint/"),
+            (ObjectName::Pages { session, number: 9 }, "/pages/"),
         ] {
             assert!(name.to_string().contains(text), "{name}");
             assert_eq!(ObjectName::parse(&name.to_string()), Ok(name));

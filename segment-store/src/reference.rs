@@ -61,6 +61,7 @@ const WAL_SLOT: u64 = 1;
 const WAL_FILE: u64 = 2;
 const SORTED: u64 = 3;
 const CHECKPOINT: u64 = 4;
+const PAGES: u64 = 5;
 
 /// The fewest bytes that [`put`] writes.
 pub(crate) const LEAST_BYTES: usize = 12;
@@ -70,25 +71,33 @@ pub(crate) fn put(to: &mut BytesMut, references: &[Reference]) {
     put_varint(to, references.len() as u64);
     let mut end = Offset::ZERO;
     for reference in references {
-        let (kind, number) = match reference.object {
-            ObjectName::WalSlot { slot, .. } => (WAL_SLOT, slot.0),
-            ObjectName::WalFile { file, .. } => (WAL_FILE, u64::from(file)),
-            ObjectName::Sorted { number, .. } => (SORTED, number),
-            ObjectName::Checkpoint { number, .. } => (CHECKPOINT, number),
-        };
-        put_varint(to, kind);
-        put_varint(to, reference.object.session().0);
-        put_varint(to, number);
+        put_object(to, reference.object);
         put_signed(to, reference.base.0.wrapping_sub(end.0));
         put_varint(to, reference.last.0.wrapping_sub(reference.base.0) as u64);
         put_signed(to, i64::from(reference.epoch.0));
         put_signed(to, reference.max_timestamp.0);
-        for range in [reference.data, reference.index] {
-            put_varint(to, range.at);
-            put_varint(to, u64::from(range.len));
-        }
+        put_range(to, reference.data);
+        put_range(to, reference.index);
         end = reference.last;
     }
+}
+
+pub(crate) fn put_object(to: &mut BytesMut, object: ObjectName) {
+    let (kind, number) = match object {
+        ObjectName::WalSlot { slot, .. } => (WAL_SLOT, slot.0),
+        ObjectName::WalFile { file, .. } => (WAL_FILE, u64::from(file)),
+        ObjectName::Sorted { number, .. } => (SORTED, number),
+        ObjectName::Checkpoint { number, .. } => (CHECKPOINT, number),
+        ObjectName::Pages { number, .. } => (PAGES, number),
+    };
+    put_varint(to, kind);
+    put_varint(to, object.session().0);
+    put_varint(to, number);
+}
+
+pub(crate) fn put_range(to: &mut BytesMut, range: ByteRange) {
+    put_varint(to, range.at);
+    put_varint(to, u64::from(range.len));
 }
 
 /// Reads what [`put`] wrote.
@@ -97,22 +106,22 @@ pub(crate) fn get(from: &mut Cursor<'_>) -> Result<Vec<Reference>, Malformed> {
     let mut references = Vec::with_capacity(count);
     let mut end = Offset::ZERO;
     for _ in 0..count {
-        let object = object(from)?;
+        let object = get_object(from)?;
         let base = Offset(end.0.wrapping_add(from.signed("base offset")?));
         let span: i64 = from.narrow("span of offsets")?;
         let last = base.0.checked_add(span).filter(|_| base.0 >= 0);
         let last = Offset(last.ok_or_else(|| from.malformed("offsets out of range"))?);
         let epoch = LeaderEpoch(from.narrow_signed("leader epoch")?);
         let max_timestamp = Timestamp(from.signed("timestamp")?);
-        let data = range(from)?;
-        let index = range(from)?;
+        let data = get_range(from)?;
+        let index = get_range(from)?;
         references.push(Reference { object, base, last, epoch, max_timestamp, data, index });
         end = last;
     }
     Ok(references)
 }
 
-fn object(from: &mut Cursor<'_>) -> Result<ObjectName, Malformed> {
+pub(crate) fn get_object(from: &mut Cursor<'_>) -> Result<ObjectName, Malformed> {
     let kind = from.varint("kind of object")?;
     let session = SessionId(from.varint("session")?);
     Ok(match kind {
@@ -120,11 +129,12 @@ fn object(from: &mut Cursor<'_>) -> Result<ObjectName, Malformed> {
         WAL_FILE => ObjectName::WalFile { session, file: from.narrow("file number")? },
         SORTED => ObjectName::Sorted { session, number: from.varint("object number")? },
         CHECKPOINT => ObjectName::Checkpoint { session, number: from.varint("number")? },
+        PAGES => ObjectName::Pages { session, number: from.varint("object number")? },
         _ => return Err(from.malformed("unknown kind of object")),
     })
 }
 
-fn range(from: &mut Cursor<'_>) -> Result<ByteRange, Malformed> {
+pub(crate) fn get_range(from: &mut Cursor<'_>) -> Result<ByteRange, Malformed> {
     let range = ByteRange { at: from.varint("range start")?, len: from.narrow("range length")? };
     if range.at.checked_add(u64::from(range.len)).is_none() {
         return Err(from.malformed("range runs over the end of the numbers"));

@@ -167,6 +167,33 @@ impl Store {
         Err(StoreError::Short { name: text, len: range.at + bytes.len() as u64, end })
     }
 
+    /// Bytes of an object from `at` on, `most` of them, or as many as there are.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn get_upto(
+        &self,
+        name: ObjectName,
+        at: u64,
+        most: u64,
+    ) -> Result<Bytes, StoreError> {
+        self.again(name, || async {
+            let text = name.to_string();
+            let range = Some(GetRange::Bounded(at..at.saturating_add(most)));
+            let options = GetOptions { range, ..GetOptions::default() };
+            let path = StorePath::from(text.as_str());
+            let got = self.objects.get_opts(&path, options).await;
+            let got = got.map_err(|error| failed(&text, &error))?;
+            got.bytes().await.map_err(|error| failed(&text, &error))
+        })
+        .await
+    }
+
+    /// Whether it is a file of a write-ahead log on the local disk.
+    pub(crate) fn is_local_file(&self, name: ObjectName) -> bool {
+        self.local.is_some() && matches!(name, ObjectName::WalFile { .. })
+    }
+
     /// The last `wanted` bytes of an object, or all of a shorter one, and how long it is.
     ///
     /// # Errors

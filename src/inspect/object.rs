@@ -39,6 +39,7 @@ impl fmt::Display for Named<'_> {
             Kind::Sorted => write!(f, "sorted pieces, number {}", self.0.number),
             Kind::OpenMarker => write!(f, "the mark that the session was opened"),
             Kind::Fence => write!(f, "a fence in place of slot {}", self.0.number),
+            Kind::Pages => write!(f, "pages of references, number {}", self.0.number),
         }
     }
 }

@@ -28,6 +28,8 @@ pub enum Kind {
     OpenMarker,
     /// What stands where a slot of an ended session would be. Holds nothing.
     Fence,
+    /// Pages of references ([`crate::pages`]), which have a format of their own behind the header.
+    Pages,
 }
 
 /// Who wrote a body.
@@ -59,6 +61,7 @@ impl Header {
             Kind::Sorted => 2,
             Kind::OpenMarker => 3,
             Kind::Fence => 4,
+            Kind::Pages => 5,
         });
         to.put_bytes(0, 11);
         let crc = crc32c(&to);
@@ -90,6 +93,7 @@ impl Header {
                 2 => Kind::Sorted,
                 3 => Kind::OpenMarker,
                 4 => Kind::Fence,
+                5 => Kind::Pages,
                 _ => return Err(from.malformed("unknown kind of object")),
             },
         })

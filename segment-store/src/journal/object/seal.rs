@@ -199,7 +199,9 @@ impl ObjectJournal {
         match header.kind {
             Kind::Fence => return Ok(Found::Fence),
             Kind::Slot => {}
-            Kind::Sorted | Kind::OpenMarker => return Err("it is not a slot".to_owned()),
+            Kind::Sorted | Kind::OpenMarker | Kind::Pages => {
+                return Err("it is not a slot".to_owned());
+            }
         }
         let mut chunks = Vec::with_capacity(directory.chunks.len());
         for chunk in &directory.chunks {

@@ -185,7 +185,9 @@ fn place(object: ObjectName) -> Place {
     match object {
         ObjectName::WalSlot { slot, .. } => Place::slot(session, slot.0 as u8),
         ObjectName::Sorted { number, .. } => Place::sorted(session, number as u8),
-        ObjectName::WalFile { .. } | ObjectName::Checkpoint { .. } => Place::NONE,
+        ObjectName::WalFile { .. } | ObjectName::Checkpoint { .. } | ObjectName::Pages { .. } => {
+            Place::NONE
+        }
     }
 }
 

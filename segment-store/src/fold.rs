@@ -1,0 +1,128 @@
+//! Which ranges of a partition are better written once more, as one. No I/O.
+//!
+//! Ranges have *tiers* by their length, each 64 times as long as the one below. When so many neighbours have gathered in a
+//! tier, they become one range, with what lies between them in lower tiers; that one is in a higher tier. So a byte is
+//! written once more per tier that it climbs, and a partition has at most 64 references a tier. What is long
+//! enough to be read by itself stays where it is for ever.
+
+use std::ops::Range;
+
+use crate::Reference;
+
+/// How many neighbours are worth being written once more.
+pub const ENOUGH: usize = 64;
+
+/// Ranges of at least so many bytes are read by themselves well enough: at 30 ms to the first byte, ten such reads at
+/// once are 160 MiB a second.
+pub const LONG_BYTES: u32 = 512 << 10;
+
+/// The neighbours that are to become one range next, by their places in `references`; `None` if there are too few.
+/// Young ones first, in the lowest tier that has enough: those are the shortest.
+pub fn due(references: &[Reference]) -> Option<Range<usize>> {
+    let mut end = references.len();
+    while end >= ENOUGH {
+        let begin = run_before(references, end);
+        let found = (0..=tier(LONG_BYTES)).find_map(|highest| {
+            let tiers = references[begin..end].iter().rev().map(|it| tier(it.data.len));
+            let low: Vec<u32> = tiers.take_while(|tier| *tier <= highest).collect();
+            let reached = low.iter().filter(|tier| **tier == highest).count();
+            (reached >= ENOUGH).then(|| end - low.len()..end)
+        });
+        if found.is_some() {
+            return found;
+        }
+        // Behind the long range that ends this run.
+        end = begin.saturating_sub(1);
+    }
+    None
+}
+
+/// Where the run of short ranges begins that ends before place `end`.
+fn run_before(references: &[Reference], end: usize) -> usize {
+    let run = references[..end].iter().rev();
+    end - run.take_while(|reference| reference.data.len < LONG_BYTES).count()
+}
+
+/// Lengths below 64 bytes are in the lowest tier, those below 64² in the next.
+fn tier(bytes: u32) -> u32 {
+    bytes.checked_ilog(ENOUGH as u32).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use weir_ids::{LeaderEpoch, Offset, SessionId, Timestamp};
+
+    use super::*;
+    use crate::{ByteRange, ObjectName};
+
+    /// A reference a length, ten offsets each.
+    fn references(lens: impl IntoIterator<Item = u32>) -> Vec<Reference> {
+        let of = |(place, len): (i64, u32)| Reference {
+            object: ObjectName::Sorted { session: SessionId(1), number: place as u64 },
+            base: Offset(place * 10),
+            last: Offset(place * 10 + 9),
+            epoch: LeaderEpoch(1),
+            max_timestamp: Timestamp(place),
+            data: ByteRange { at: 64, len },
+            index: ByteRange { at: 64 + u64::from(len), len: 20 },
+        };
+        (0..).zip(lens).map(of).collect()
+    }
+
+    #[test]
+    fn so_many_short_neighbours_become_one() {
+        let short = |count| references(std::iter::repeat_n(1_000, count));
+        assert_eq!(due(&short(ENOUGH - 1)), None);
+        assert_eq!(due(&short(ENOUGH)), Some(0..ENOUGH));
+        assert_eq!(due(&short(ENOUGH + 5)), Some(0..ENOUGH + 5));
+    }
+
+    #[test]
+    fn long_ranges_stay_and_part_their_neighbours() {
+        let long = || references(std::iter::repeat_n(LONG_BYTES, 1_000));
+        assert_eq!(due(&long()), None);
+        let (short, alone) = (vec![100; ENOUGH], vec![100; 3]);
+        let lens = [vec![LONG_BYTES], short, vec![LONG_BYTES], alone].concat();
+        assert_eq!(due(&references(lens)), Some(1..1 + ENOUGH));
+        let parted = [100, LONG_BYTES].repeat(ENOUGH * 2);
+        assert_eq!(due(&references(parted)), None);
+    }
+
+    #[test]
+    fn what_has_climbed_is_not_written_again_with_the_next() {
+        let lens = [vec![64_000; 63], vec![1_000; ENOUGH]].concat();
+        assert_eq!(due(&references(lens)), Some(63..63 + ENOUGH), "the young alone");
+        let lens = [vec![64_000; 40], vec![1_000; 9], vec![64_000; 24], vec![1_000]].concat();
+        assert_eq!(due(&references(lens)), Some(0..74), "with what lies below and between");
+    }
+
+    /// Adds references of `lens` one by one, and makes one of those that are due. Returns the lengths that are left, and
+    /// how many bytes were written once more.
+    fn gather(lens: &[u32]) -> (Vec<u32>, u64) {
+        let (mut held, mut written) = (Vec::new(), 0);
+        for len in lens {
+            held.push(*len);
+            while let Some(range) = due(&references(held.clone())) {
+                let sum: u32 = held[range.clone()].iter().sum();
+                written += u64::from(sum);
+                held.splice(range, [sum]);
+            }
+        }
+        (held, written)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+        #[test]
+        fn references_stay_few_and_bytes_are_written_a_few_times(
+            lens in prop::collection::vec(100u32..20_000, 1..2_000)
+        ) {
+            let (held, written) = gather(&lens);
+            let total: u64 = lens.iter().map(|len| u64::from(*len)).sum();
+            prop_assert_eq!(held.iter().map(|len| u64::from(*len)).sum::<u64>(), total);
+            prop_assert!(held.len() < 4 * ENOUGH, "{} are left", held.len());
+            prop_assert!(written <= 3 * total, "{written} of {total}");
+        }
+    }
+}
