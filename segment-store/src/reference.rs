@@ -64,7 +64,7 @@ const CHECKPOINT: u64 = 4;
 const PAGES: u64 = 5;
 
 /// The fewest bytes that [`put`] writes.
-pub(crate) const LEAST_BYTES: usize = 12;
+pub(crate) const LEAST_BYTES: usize = 11;
 
 /// Appends references, each relative to the one before: most follow it in the same object.
 pub(crate) fn put(to: &mut BytesMut, references: &[Reference]) {
@@ -140,4 +140,23 @@ pub(crate) fn get_range(from: &mut Cursor<'_>) -> Result<ByteRange, Malformed> {
         return Err(from.malformed("range runs over the end of the numbers"));
     }
     Ok(range)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shortest_references_read_back() {
+        let range = ByteRange { at: 1, len: 1 };
+        let object = ObjectName::WalSlot { session: SessionId(1), slot: Slot(1) };
+        let (base, epoch, max_timestamp) = (Offset::ZERO, LeaderEpoch(0), Timestamp::NONE);
+        let first =
+            Reference { object, base, last: base, epoch, max_timestamp, data: range, index: range };
+        let after = |place| Reference { base: Offset(place), last: Offset(place), ..first };
+        let references: Vec<_> = (0..9).map(after).collect();
+        let bytes = Reference::encode(&references);
+        assert_eq!(bytes.len(), 1 + references.len() * LEAST_BYTES);
+        assert_eq!(Reference::decode(&bytes), Ok(references));
+    }
 }

@@ -23,7 +23,7 @@ use crate::{
 const MAGIC: [u8; 4] = *b"PAGE";
 
 /// The fewest bytes that a reference to a page takes.
-const LEAST_BYTES: usize = 9;
+const LEAST_BYTES: usize = 10;
 
 /// Why bytes are not a page.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
