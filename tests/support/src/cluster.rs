@@ -420,8 +420,8 @@ impl Cluster {
     }
 
     /// The end of what a node has printed, for the message of a failure.
-    pub fn tail(&mut self, id: u32) -> String {
-        self.node(id).process.as_ref().map(Process::tail).unwrap_or_default()
+    pub fn tail(&self, id: u32) -> String {
+        self.nodes[id as usize - 1].process.as_ref().map(Process::tail).unwrap_or_default()
     }
 }
 

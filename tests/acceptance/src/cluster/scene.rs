@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use weir_test_support::{Admin, Cluster, ClusterSettings, Operator, wait};
 
 use super::{BROKERS, Outcome, ROLES, Setting, StoreKind, TOPIC, Traffic, TrafficSettings};
@@ -112,5 +112,12 @@ fn until_even(cluster: &Cluster, partitions: i32) -> Result<()> {
     wait::until("each broker has its share", EVEN, || {
         let even = |broker: &u32| cluster.open_partitions(*broker).is_ok_and(|open| open >= share);
         BROKERS.iter().all(even).then_some(())
+    })
+    .with_context(|| {
+        let what = |broker: &u32| {
+            let open = cluster.open_partitions(*broker);
+            format!("broker {broker} has {open:?} partitions, {}", cluster.tail(*broker))
+        };
+        BROKERS.iter().map(what).collect::<Vec<_>>().join("\n")
     })
 }
