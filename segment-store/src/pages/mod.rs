@@ -100,7 +100,8 @@ fn add_up(
     let (base, last, max_timestamp, bytes) = spans.next()?;
     let first = Sum { level, base, last, max_timestamp, bytes };
     let sum = spans.try_fold(first, |sum, (base, last, max_timestamp, bytes)| {
-        (base == sum.last.plus(1) && last >= base).then_some(Sum {
+        // The offset behind the last of all numbers is no other.
+        (base == sum.last.plus(1) && base > sum.last && last >= base).then_some(Sum {
             last,
             max_timestamp: sum.max_timestamp.max(max_timestamp),
             bytes: sum.bytes.checked_add(bytes)?,

@@ -15,7 +15,7 @@ fn reference(base: i64, last: i64) -> Reference {
         base: Offset(base),
         last: Offset(last),
         epoch: LeaderEpoch(1),
-        max_timestamp: Timestamp(last * 10),
+        max_timestamp: Timestamp(last.saturating_mul(10)),
         data: ByteRange { at: 64, len: 1_000 },
         index: ByteRange { at: 1_064, len: 40 },
     }
@@ -92,6 +92,9 @@ fn entries_with_a_hole_are_no_page() {
     holed.remove(1);
     assert!(Entries::References(holed).sum().is_none());
     assert!(Entries::References(Vec::new()).sum().is_none());
+    let last = reference(i64::MAX, i64::MAX);
+    let last = Reference { max_timestamp: Timestamp::NONE, ..last };
+    assert!(Entries::References(vec![last, last]).sum().is_none(), "the same twice");
     let (_, [(first, _), (second, _), (top, _)]) = sample();
     assert!(Entries::Pages(vec![second, first]).sum().is_none());
     assert!(Entries::Pages(vec![first, PageRef { base: Offset(35), ..top }]).sum().is_none());
