@@ -307,6 +307,7 @@ impl Broker {
         // Its tasks end with the session; what they may still say was said.
         let _ = self.front.shutdown().await;
         let _ = self.back.shutdown().await;
+        self.metrics.partitions.set(0);
     }
 
     /// Ends what ran on this node before; see [`Opening::end_earlier`].

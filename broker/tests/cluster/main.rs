@@ -90,6 +90,10 @@ async fn a_broker_whose_session_was_ended_opens_another() {
     assert_eq!(one.read(0).await, ["a"]);
     one.append(0, world.batch("b", None)).await;
     assert_eq!(one.read(0).await, ["a", "b"]);
+    until("only the partitions of this session are counted", async || {
+        (one.metric("weir_broker_partitions") == PARTITIONS.to_string()).then_some(())
+    })
+    .await;
     one.end().await;
 }
 

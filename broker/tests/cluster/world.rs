@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use prometheus_client::{encoding::text::encode, registry::Registry};
 use tokio::time::{Instant, interval, timeout};
 use uuid::Uuid;
 use weir_broker::{
@@ -202,6 +203,15 @@ impl Node {
             };
             offset = take_values(bytes, offset, &mut values);
         }
+    }
+
+    /// What is shown under a name.
+    pub(crate) fn metric(&self, name: &str) -> String {
+        let (mut registry, mut shown) = (Registry::default(), String::new());
+        self.role.register_metrics(&mut registry);
+        encode(&mut shown, &registry).unwrap();
+        let value = |line: &str| Some(line.strip_prefix(name)?.strip_prefix(' ')?.to_owned());
+        shown.lines().find_map(value).unwrap()
     }
 
     /// Makes a checkpoint.

@@ -189,8 +189,9 @@ pub(crate) struct Load {
     /// Bytes of each value
     #[arg(long, default_value_t = 2_200)]
     value_bytes: usize,
-    /// Producers that share it
-    #[arg(long, default_value_t = 4)]
+    /// Producers that share it. With librdkafka's five requests to a proxy, one partition in each, fewer than
+    /// these can hardly write as much through one proxy while the other restarts
+    #[arg(long, default_value_t = 8)]
     writers: u16,
     /// They fill their requests with many partitions, as Java's do and librdkafka's do not
     #[arg(long)]
