@@ -13,6 +13,7 @@ pub mod checkpoint;
 pub mod fold;
 #[cfg(feature = "cloud")]
 mod hdfs;
+mod hedge;
 pub mod journal;
 #[cfg(feature = "cloud")]
 mod location;

@@ -6,12 +6,12 @@ use std::{path::PathBuf, sync::Arc};
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::{
-    GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
+    GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
     path::Path as StorePath,
 };
 use weir_runtime::blocking;
 
-use crate::{ByteRange, ObjectName, Part, Retry};
+use crate::{ByteRange, ObjectName, Part, Retry, hedge::Hedges};
 
 /// Where objects are. Cheap to clone.
 #[derive(Clone)]
@@ -21,6 +21,8 @@ pub struct Store {
     local: Option<Arc<PathBuf>>,
     /// How to ask again, if at all.
     retry: Option<Retry>,
+    /// How long reads usually take to begin, for those that are asked again.
+    reads: Arc<Hedges>,
 }
 
 /// Up to which size a piece is copied to be written together with its neighbours.
@@ -70,11 +72,12 @@ impl StoreError {
 impl Store {
     /// Objects in `objects`, logs of file journals below `local`.
     pub fn new(objects: Arc<dyn ObjectStore>, local: Option<PathBuf>) -> Self {
-        Self { objects, local: local.map(Arc::new), retry: None }
+        Self { objects, local: local.map(Arc::new), retry: None, reads: Arc::default() }
     }
 
     /// The same store, not waited for any longer than `retry` says, and asked again when it fails to
-    /// read, list or delete. Creating again is left to the caller, who must find out what became of
+    /// read, list or delete. A read whose answer takes unusually long to begin is sent a second time beside
+    /// the first. Creating again is left to the caller, who must find out what became of
     /// the first attempt.
     #[must_use]
     pub fn retrying(self, retry: Retry) -> Self {
@@ -122,7 +125,7 @@ impl Store {
 
     async fn get_once(&self, name: ObjectName) -> Result<Bytes, StoreError> {
         let text = name.to_string();
-        let got = self.objects.get(&StorePath::from(text.as_str())).await;
+        let got = self.open(&StorePath::from(text.as_str()), GetOptions::default()).await;
         let got = got.map_err(|error| failed(&text, &error))?;
         got.bytes().await.map_err(|error| failed(&text, &error))
     }
@@ -156,7 +159,7 @@ impl Store {
                 let bounded = GetRange::Bounded(range.at..end);
                 let options = GetOptions { range: Some(bounded), ..GetOptions::default() };
                 let path = StorePath::from(text.as_str());
-                let got = self.objects.get_opts(&path, options).await;
+                let got = self.open(&path, options).await;
                 let got = got.map_err(|error| failed(&text, &error))?;
                 got.bytes().await.map_err(|error| failed(&text, &error))?
             }
@@ -182,7 +185,7 @@ impl Store {
             let range = Some(GetRange::Bounded(at..at.saturating_add(most)));
             let options = GetOptions { range, ..GetOptions::default() };
             let path = StorePath::from(text.as_str());
-            let got = self.objects.get_opts(&path, options).await;
+            let got = self.open(&path, options).await;
             let got = got.map_err(|error| failed(&text, &error))?;
             got.bytes().await.map_err(|error| failed(&text, &error))
         })
@@ -210,14 +213,14 @@ impl Store {
         let text = name.to_string();
         let path = StorePath::from(text.as_str());
         let end = GetOptions { range: Some(GetRange::Suffix(wanted)), ..GetOptions::default() };
-        let got = match self.objects.get_opts(&path, end).await {
+        let got = match self.open(&path, end).await {
             // Some stores know no ranges from the end.
             Err(object_store::Error::NotSupported { .. }) => {
                 let whole =
                     self.objects.head(&path).await.map_err(|error| failed(&text, &error))?;
                 let from = GetRange::Offset(whole.size.saturating_sub(wanted));
                 let rest = GetOptions { range: Some(from), ..GetOptions::default() };
-                self.objects.get_opts(&path, rest).await
+                self.open(&path, rest).await
             }
             got => got,
         };
@@ -287,6 +290,19 @@ impl Store {
     /// When the store fails.
     pub async fn delete(&self, name: ObjectName) -> Result<(), StoreError> {
         self.delete_all(&[name]).await
+    }
+
+    /// The beginning of an answer to a read.
+    async fn open(&self, path: &StorePath, options: GetOptions) -> object_store::Result<GetResult> {
+        let open = || self.objects.get_opts(path, options.clone());
+        if self.retry.is_none() {
+            return open().await;
+        }
+        let settles = |done: &object_store::Result<_>| match done {
+            Ok(_) => true,
+            Err(error) => !failed("", error).may_heal(),
+        };
+        self.reads.send(open, settles).await
     }
 
     async fn again<T, F: Future<Output = Result<T, StoreError>>>(

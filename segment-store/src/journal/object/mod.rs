@@ -14,13 +14,12 @@
 //! - "It exists already" says nothing by itself: the slot is read back. Own put id: it landed. A
 //!   fence: the session is over. Nothing: the store was wrong, try again. Anything else: stop.
 //! - A create whose fate is unclear is repeated under the same name with the same body; so is one that takes
-//!   unusually long, beside the first ([`hedge`]).
+//!   unusually long, beside the first.
 //! - Slots are looked for by name, never in a listing: a listing hides holes that fill later.
 //! - Fences and open markers are never deleted: a store forgets what is deleted, and would let a
 //!   stalled writer come back.
 
 mod condition;
-mod hedge;
 mod kept;
 mod put;
 mod seal;
@@ -39,7 +38,6 @@ use weir_runtime::Runtime;
 pub use kept::{FORGOTTEN, is_kept, may_be_kept};
 
 use self::{
-    hedge::Hedges,
     put::{Body, Landing},
     trim::Trimmed,
     writer::ObjectWriter,
@@ -47,6 +45,7 @@ use self::{
 use super::{Checkpointing, Error, Journal, Sealed, Slots, StoredSlot, Writer};
 use crate::{
     ObjectName, Retry, RetrySettings, Store, StoreError,
+    hedge::Hedges,
     name::OPEN_PREFIX,
     object::{Header, Kind},
 };

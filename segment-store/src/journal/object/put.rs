@@ -1,8 +1,5 @@
 //! Creating one slot, whatever the store answers.
 
-use std::pin::pin;
-
-use tokio::time::{Instant, sleep};
 use weir_ids::Slot;
 use weir_runtime::planted::{Bug, is_planted};
 
@@ -82,34 +79,8 @@ impl ObjectJournal {
     /// Creates `body` once, or twice at the same time if the first takes unusually long. If one of them finds
     /// something there, the other may have made it.
     async fn create(&self, body: &Body) -> Result<(), StoreError> {
-        let begun = Instant::now();
-        let mut first = pin!(self.create_once(body));
-        let Some(after) = self.hedges.after() else {
-            let done = first.await;
-            self.hedges.took(begun.elapsed());
-            return done;
-        };
-        tokio::select! {
-            biased;
-            done = &mut first => {
-                self.hedges.took(begun.elapsed());
-                return done;
-            }
-            () = sleep(after) => {}
-        }
-        if !self.hedges.take() {
-            let done = first.await;
-            self.hedges.took(begun.elapsed());
-            return done;
-        }
-        let mut second = pin!(self.create_once(body));
-        let is_known =
-            |done: &Result<(), StoreError>| matches!(done, Ok(()) | Err(StoreError::Exists(_)));
-        tokio::select! {
-            biased;
-            done = &mut first => if is_known(&done) { done } else { second.await },
-            done = &mut second => if is_known(&done) { done } else { first.await },
-        }
+        let is_known = |done: &_| matches!(done, Ok(()) | Err(StoreError::Exists(_)));
+        self.hedges.send(|| self.create_once(body), is_known).await
     }
 
     /// One attempt to create `body`.
