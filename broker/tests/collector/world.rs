@@ -46,6 +46,8 @@ use weir_segment_store::{
 const CLUSTER: Uuid = Uuid::from_u128(1);
 pub(crate) const PARTITIONS: u32 = 4;
 pub(crate) const NODES: u32 = 2;
+/// A file that is shorter was never begun: its writer may make it again.
+const BEGUN_BYTES: usize = 128;
 /// Long enough for whatever is under way to be over, in a store that fails.
 const PATIENCE: usize = 50;
 
@@ -187,7 +189,8 @@ impl World {
     pub(crate) async fn is_for_ever(&self, name: ObjectName) -> bool {
         match name {
             ObjectName::WalFile { .. } => {
-                self.truth().get(name).await.unwrap().starts_with(&FENCE_MAGIC)
+                let bytes = self.truth().get(name).await.unwrap();
+                bytes.starts_with(&FENCE_MAGIC) || bytes.len() < BEGUN_BYTES
             }
             // It says all by its name.
             ObjectName::WalSlot { slot, .. } if self.files.is_some() => slot == FORGOTTEN,

@@ -254,7 +254,11 @@ impl AppendJournal {
         Ok(headers)
     }
 
-    async fn header(&self, session: SessionId, file: u32) -> Result<Option<Headed>, Error> {
+    pub(super) async fn header(
+        &self,
+        session: SessionId,
+        file: u32,
+    ) -> Result<Option<Headed>, Error> {
         let path = path(session, file);
         let read = self.again(&path, || self.files.read(&path, 0, FILE_HEADER_BYTES as u64)).await;
         let start = match read {

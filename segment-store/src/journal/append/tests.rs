@@ -170,6 +170,46 @@ async fn files_go_when_they_are_covered_and_the_fence_never() {
     assert_eq!(names(&files).await, left, "and leaves nothing");
 }
 
+/// Whoever does not know whether it has made a file makes it again.
+#[tokio::test(start_paused = true)]
+async fn what_its_writer_may_make_again_stays_for_ever() {
+    let lost = Arc::new(AtomicBool::new(false));
+    let is_lost = Arc::clone(&lost);
+    let made = Arc::new(AtomicU32::new(0));
+    let makes = Arc::clone(&made);
+    let files = MemoryFiles::with(move |request: FileRequest, path: &str| match request {
+        FileRequest::Create if path.ends_with(".wal") && is_lost.load(Ordering::Relaxed) => {
+            match makes.fetch_add(1, Ordering::Relaxed) {
+                0 => FileFate::FailedAfter,
+                _ => FileFate::FailedBefore,
+            }
+        }
+        _ => FileFate::Done,
+    });
+    let mut writer = journal(&files, 1).open(SESSION).await.unwrap();
+    write(&mut writer, 1..=2).await;
+    lost.store(true, Ordering::Relaxed);
+    let answered = AtomicU32::new(2);
+    let mut late = Box::pin(async {
+        for number in 3.. {
+            writer.append(Slot(number), slot(number)).await?;
+            answered.store(number as u32, Ordering::Relaxed);
+        }
+        Ok::<_, Error>(())
+    });
+    while made.load(Ordering::Relaxed) == 0 {
+        assert!(futures::poll!(&mut late).is_pending());
+        tokio::task::yield_now().await;
+    }
+    let two = journal(&MemoryFiles::faultless(&files), 2);
+    let end = two.seal(SESSION, Slot(1)).await.unwrap().end;
+    two.trim(SESSION, Slot(u64::MAX), &|_| false).await.unwrap();
+    lost.store(false, Ordering::Relaxed);
+    let ended = late.await;
+    assert!(matches!(ended, Err(Error::Fenced(SESSION))), "{ended:?}");
+    assert_eq!(end, Slot(u64::from(answered.load(Ordering::Relaxed)) + 1), "all that was answered");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_file_that_is_kept_does_not_make_one_behind_it_missing() {
     let files = MemoryFiles::new();

@@ -1,4 +1,8 @@
 //! Which files are not needed any more, and deleting them.
+//!
+//! A name is given up only if no writer will make a file of it again: what it would write there nobody would read. A
+//! writer makes one again whose making had no answer, and that is the last before the fence, and has no whole header; so
+//! such a file, which is nearly empty, stays as the fence does.
 
 use weir_ids::{SessionId, Slot};
 
@@ -31,8 +35,11 @@ impl AppendJournal {
         let mut files = self.numbers(session).await?;
         let needed = if below == Slot(u64::MAX) {
             // All but the fence, which stays for ever.
-            match files.last() {
-                Some(last) if self.fence_in(session, *last).await?.is_some() => Some(*last),
+            match files[..] {
+                [.., before, last] if self.fence_in(session, last).await?.is_some() => {
+                    let is_begun = self.header(session, before).await?.is_some();
+                    Some(if is_begun { last } else { before })
+                }
                 _ => None,
             }
         } else {
