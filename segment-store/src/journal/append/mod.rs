@@ -19,6 +19,7 @@
 //! - A writer that finds a fence in the place of its next file is over. So is one whose file was taken: it needs a next
 //!   one. A fence is never deleted: a folder that is gone may be made again by whoever was slow, and then a writer that
 //!   stood still could go on.
+//! - Nor is the file before it, if that has no whole header: a writer that heard nothing of its making makes it again.
 //! - Only closed files are read, so that what was read once is read always.
 //! - What was answered lies below the `synced` of every later file's header.
 
