@@ -199,6 +199,8 @@ impl World {
             slots: SlotSettings::default(),
             shards: 2,
             sole: true,
+            fold_after: 64,
+            retention_interval: std::time::Duration::from_secs(1),
         };
         let broker = Broker::start(deps, settings, &tasks).await.unwrap();
         let rules = Arc::new(TopicRules::default());

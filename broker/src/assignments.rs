@@ -292,12 +292,15 @@ async fn released(releases: &mut Option<Releases>) {
 }
 
 fn rules(config: &TopicConfig) -> TopicRules {
+    let deletes = config.cleanup_policy.delete;
     TopicRules {
         max_batch_bytes: usize::try_from(config.max_message_bytes).unwrap_or(0),
         log_append_time: config.timestamp_type == TimestampType::LogAppendTime,
         timestamp_before_max_ms: config.timestamp_before_max_ms,
         timestamp_after_max_ms: config.timestamp_after_max_ms,
         compacted: config.cleanup_policy.compact,
+        retention_ms: Some(config.retention_ms).filter(|ms| deletes && *ms >= 0),
+        retention_bytes: u64::try_from(config.retention_bytes).ok().filter(|_| deletes),
         ..TopicRules::default()
     }
 }

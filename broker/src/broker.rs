@@ -25,6 +25,7 @@ use crate::{
     client::ReadError,
     collector::{FloorError, refuse_if_metadata_is_older},
     ending::Ending,
+    fold::Folding,
     local::LocalBroker,
     metrics::Metrics,
     opening::{Assigned, OpenError, Opening, OpeningDeps, Outcome},
@@ -70,7 +71,17 @@ pub struct BrokerSettings {
     /// nobody has ended are ended by it, and what it trims of its own log it deletes at once. Otherwise
     /// that is the collector's: whoever took a partition over may refer to it.
     pub sole: bool,
+    /// How many short ranges of a partition are written once more as one; at least two.
+    pub fold_after: usize,
+    /// How often old records are looked for.
+    pub retention_interval: Duration,
 }
+
+/// How many are by default: a byte is written once more while its range grows by so much.
+pub const FOLD_AFTER: usize = 64;
+
+/// How often old records are looked for, by default.
+pub const RETENTION_INTERVAL: Duration = Duration::from_secs(30);
 
 /// When slots of the write-ahead log are written: what records wait for, and what writing costs. At once if
 /// nothing is being written, unless it says otherwise.
@@ -142,6 +153,7 @@ pub struct Broker {
     sole: bool,
     opening: Mutex<Opening>,
     noted: Noted,
+    folding: Folding,
     /// How many partitions are open here, as of the last look at the assignments.
     holds: watch::Sender<Option<usize>>,
     /// Ends first: what feeds the log.
@@ -189,8 +201,10 @@ impl Broker {
         let (parts, inboxes) = Parts::new(&settings, metrics);
         let standing = Arc::new(Standing::new(asked, parts.wal.clone()));
         parts.spawn(inboxes, &back, &deps, session, writer, &settings);
+        parts.tend(&front, &deps, session, &settings);
         parts.keep(&front, &deps, registration, &standing);
-        let Parts { buffers, trouble, metrics, wal, checkpoints, shards, ending } = parts;
+        let Parts { buffers, trouble, metrics, wal, checkpoints, shards, ending, folding, .. } =
+            parts;
         let opening = OpeningDeps {
             metadata: deps.metadata.clone(),
             session,
@@ -212,6 +226,7 @@ impl Broker {
             ending,
             sole: settings.sole,
             noted,
+            folding,
             holds: watch::Sender::new(None),
             front,
             back,
@@ -260,6 +275,10 @@ impl Broker {
 
     pub(crate) fn noted(&self) -> &Noted {
         &self.noted
+    }
+
+    pub(crate) fn folding(&self) -> &Folding {
+        &self.folding
     }
 
     pub(crate) fn checkpoints(&self) -> &CheckpointHandle {

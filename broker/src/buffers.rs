@@ -51,6 +51,11 @@ impl Buffers {
         self.units.add_permits(usize::try_from(bytes / UNIT_BYTES).unwrap_or(0));
     }
 
+    /// Whether there is little left, or somebody waits.
+    pub(crate) fn is_scarce(&self) -> bool {
+        self.used() > self.limit - self.limit / 16
+    }
+
     /// Bytes in use.
     pub(crate) fn used(&self) -> u64 {
         self.limit.saturating_sub(self.units.available_permits() as u64 * UNIT_BYTES)

@@ -14,6 +14,7 @@ pub mod client;
 pub mod collector;
 mod current;
 mod ending;
+mod fold;
 mod leaving;
 mod load;
 mod local;
@@ -25,6 +26,7 @@ mod recovery;
 mod references;
 mod release;
 mod releases;
+mod retention;
 mod retire;
 mod role;
 pub mod rpc;
@@ -34,7 +36,9 @@ mod topic_rules;
 mod trouble;
 mod wal;
 
-pub use broker::{Broker, BrokerDeps, BrokerSettings, SlotSettings, StartError};
+pub use broker::{
+    Broker, BrokerDeps, BrokerSettings, FOLD_AFTER, RETENTION_INTERVAL, SlotSettings, StartError,
+};
 pub use local::LocalBroker;
 pub use opening::{Assigned, OpenError};
 pub use recovery::SessionError;

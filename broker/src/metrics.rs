@@ -16,6 +16,8 @@ pub(crate) struct Metrics {
     pub(crate) checkpoints: Counter,
     pub(crate) checkpoint_failures: Counter,
     pub(crate) sorted_bytes: Counter,
+    pub(crate) folds: Counter,
+    pub(crate) folded_bytes: Counter,
 }
 
 impl Metrics {
@@ -45,6 +47,14 @@ impl Metrics {
             "Written to sorted objects by checkpoints",
             Unit::Bytes,
             self.sorted_bytes.clone(),
+        );
+        let help = "Objects written of short ranges that were in many before";
+        registry.register("folds", help, self.folds.clone());
+        registry.register_with_unit(
+            "folded",
+            "Written to those",
+            Unit::Bytes,
+            self.folded_bytes.clone(),
         );
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use weir_ids::SessionId;
 use weir_meta::{RegisterError, Registration, store::Remedy};
-use weir_runtime::Tasks;
+use weir_runtime::{Tasks, watch};
 use weir_segment_store::journal;
 
 use crate::{
@@ -13,9 +13,12 @@ use crate::{
     buffers::Buffers,
     checkpoint::{
         CheckpointHandle, CheckpointInbox, CheckpointSettings, Checkpointer, CheckpointerDeps,
+        ObjectNumbers,
     },
     ending::Ending,
+    fold::{FoldSettings, Folder, FolderDeps, Folding},
     metrics::Metrics,
+    retention,
     shard::{Shard, ShardHandle, ShardInbox},
     standing::Standing,
     trouble::Trouble,
@@ -31,6 +34,9 @@ pub(crate) struct Parts {
     pub(crate) checkpoints: CheckpointHandle,
     pub(crate) shards: Arc<[ShardHandle]>,
     pub(crate) ending: Ending,
+    pub(crate) folding: Folding,
+    numbers: ObjectNumbers,
+    written: watch::Receiver<u64>,
 }
 
 /// What the tasks read.
@@ -44,6 +50,7 @@ impl Parts {
     pub(crate) fn new(settings: &BrokerSettings, metrics: Metrics) -> (Self, Inboxes) {
         let (wal, wal_inbox) = Wal::handle();
         let (checkpoints, checkpoint_inbox) = CheckpointHandle::new();
+        let written = checkpoint_inbox.written();
         let (shards, shard_inboxes): (Vec<_>, Vec<_>) =
             (0..settings.shards.max(1)).map(|_| ShardHandle::new()).unzip();
         let inboxes =
@@ -56,6 +63,9 @@ impl Parts {
             checkpoints,
             shards: shards.into(),
             ending: Ending::default(),
+            folding: Folding::default(),
+            numbers: ObjectNumbers::default(),
+            written,
         };
         (parts, inboxes)
     }
@@ -102,8 +112,37 @@ impl Parts {
             settings: CheckpointSettings::of(settings, deps.journal.checkpointing()),
             ending: self.ending.clone(),
             sole: settings.sole,
+            numbers: self.numbers.clone(),
         });
         tasks.spawn_fallible("checkpoints", |stop| checkpointer.run(inboxes.checkpoints, stop));
+    }
+
+    /// Starts what keeps what is stored in order.
+    pub(crate) fn tend(
+        &self,
+        tasks: &Tasks,
+        deps: &BrokerDeps,
+        session: SessionId,
+        settings: &BrokerSettings,
+    ) {
+        let folder = Folder::new(FolderDeps {
+            cluster: deps.cluster,
+            session,
+            runtime: deps.runtime.clone(),
+            store: deps.store.clone(),
+            shards: Arc::clone(&self.shards),
+            checkpoints: self.checkpoints.clone(),
+            numbers: self.numbers.clone(),
+            buffers: Arc::clone(&self.buffers),
+            folding: self.folding.clone(),
+            metrics: self.metrics.clone(),
+            settings: FoldSettings::of(settings, deps.journal.checkpointing()),
+        });
+        let written = self.written.clone();
+        tasks.spawn("folds", |stop| folder.run(written, stop));
+        let (shards, checkpoints) = (Arc::clone(&self.shards), self.checkpoints.clone());
+        let interval = settings.retention_interval;
+        tasks.spawn("retention", move |stop| retention::run(shards, checkpoints, interval, stop));
     }
 
     /// Starts what keeps the session known to others, and notices when it is over.

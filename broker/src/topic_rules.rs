@@ -14,6 +14,10 @@ pub struct TopicRules {
     pub timestamp_after_max_ms: i64,
     /// `cleanup.policy` names `compact`: each record needs a key.
     pub compacted: bool,
+    /// `retention.ms`, if `cleanup.policy` names `delete`: records that are older than this go. `None`: never.
+    pub retention_ms: Option<i64>,
+    /// `retention.bytes`, likewise: the oldest go while what is left is as much. `None`: without bound.
+    pub retention_bytes: Option<u64>,
     /// `producer.id.expiration.ms`: after this, a silent producer is forgotten.
     pub producer_expiry_ms: i64,
 }
@@ -27,6 +31,8 @@ impl Default for TopicRules {
             timestamp_before_max_ms: i64::MAX,
             timestamp_after_max_ms: 3_600_000,
             compacted: false,
+            retention_ms: Some(604_800_000),
+            retention_bytes: None,
             producer_expiry_ms: 86_400_000,
         }
     }

@@ -38,7 +38,7 @@ use weir_protocol::{
 };
 use weir_runtime::{Runtime, Tasks};
 use weir_segment_store::{
-    Reader, Store,
+    Reader, ReaderSettings, Store,
     journal::{FileJournal, FileJournalSettings},
 };
 
@@ -96,6 +96,8 @@ impl World {
             slots: SlotSettings::default(),
             shards: 2,
             sole: true,
+            fold_after: 64,
+            retention_interval: Duration::from_secs(1),
         };
         let broker = Broker::start(deps, settings, &tasks).await.unwrap();
         let lease = self.metadata.grant(Duration::from_secs(60)).await.unwrap();
@@ -127,7 +129,8 @@ impl World {
         let brokers = Arc::new(OneBroker(broker.client()));
         let cluster: Arc<dyn Cluster> =
             Arc::new(ViewedCluster::new(NODE, view.clone(), Arc::new(controller), brokers));
-        let reader = BrokerLog::new(Arc::clone(&cluster), Reader::new(store, 1 << 20));
+        let reader =
+            BrokerLog::new(Arc::clone(&cluster), Reader::new(store, ReaderSettings::default()));
         let settings = Settings { offsets_topic_partitions: PARTITIONS, ..Settings::dev() };
         let coordinator = Coordinator::start(runtime, &tasks, settings, cluster, Arc::new(reader));
         Life { coordinator, broker, view, tasks }

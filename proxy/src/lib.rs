@@ -24,6 +24,7 @@
 //!
 //! [`http`] is the other thing that a process listens on: health and metrics.
 
+mod ahead;
 mod budget;
 mod cluster;
 mod connection;

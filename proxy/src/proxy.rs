@@ -17,6 +17,7 @@ use weir_runtime::{TaskError, Tasks};
 use weir_segment_store::Reader;
 
 use crate::{
+    ahead::Ahead,
     budget::ByteBudget,
     connection::{Peer, Shared},
     handlers::{Handlers, Sessions},
@@ -163,6 +164,7 @@ impl BoundProxy {
             brokers,
             coordinators,
             controller,
+            ahead: Ahead::new(reader.clone(), serving.clone()),
             reader,
             producer_ids,
             tails: Tails::new(serving.clone(), settings.idle_subscriptions_max),

@@ -42,10 +42,11 @@ use weir_protocol::{
     records::{BatchBuilder, Compression, Patcher, ProduceRules, validate_produced},
 };
 use weir_runtime::{Runtime, Tasks};
-use weir_segment_store::{Reader, Reference, Store};
+use weir_segment_store::{Reader, ReaderSettings, Reference, Store};
 
 use crate::{
     ProxyDeps,
+    ahead::Ahead,
     budget::ByteBudget,
     connection::{Peer, Shared},
     handlers::{Call, Handlers, Sessions},
@@ -176,6 +177,7 @@ impl Fixture {
         let broker = FakeBroker::start(&tasks);
         let objects = Arc::new(object_store::memory::InMemory::new());
         let store = Store::new(objects, None);
+        let reader = Reader::new(store.clone(), ReaderSettings::default());
         let handlers = Handlers {
             here: HERE,
             cluster_id: "a-cluster".into(),
@@ -183,7 +185,8 @@ impl Fixture {
             brokers: Arc::new(OneBroker(Arc::clone(&broker))),
             coordinators: Arc::new(NoGroups),
             controller: Arc::new(controller),
-            reader: Reader::new(store.clone(), 1 << 20),
+            ahead: Ahead::new(reader.clone(), tasks.child()),
+            reader,
             tails: Tails::new(tasks.child(), settings.idle_subscriptions_max),
             owners: Owners::default(),
             began: Instant::now(),

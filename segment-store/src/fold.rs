@@ -1,51 +1,64 @@
 //! Which ranges of a partition are better written once more, as one. No I/O.
 //!
-//! Ranges have *tiers* by their length, each 64 times as long as the one below. When so many neighbours have gathered in a
-//! tier, they become one range, with what lies between them in lower tiers; that one is in a higher tier. So a byte is
-//! written once more per tier that it climbs, and a partition has at most 64 references a tier. What is long
-//! enough to be read by itself stays where it is for ever.
+//! Ranges have *tiers* by their length, each [`Rule::enough`] times as long as the one below. When so many neighbours have
+//! gathered in a tier, they become one range, with what lies between them in lower tiers; that one is in a higher tier. So
+//! a byte is written once more per tier that it climbs, and a partition has at most so many references a tier. What is
+//! long enough to be read by itself stays where it is for ever.
 
 use std::ops::Range;
 
 use crate::Reference;
 
-/// How many neighbours are worth being written once more.
-pub const ENOUGH: usize = 64;
+/// What is worth being written once more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rule {
+    /// How many neighbours; at least two.
+    pub enough: usize,
+    /// Ranges of at least so many bytes are read by themselves well enough.
+    pub long_bytes: u32,
+}
 
-/// Ranges of at least so many bytes are read by themselves well enough: at 30 ms to the first byte, ten such reads at
-/// once are 160 MiB a second.
-pub const LONG_BYTES: u32 = 512 << 10;
-
-/// The neighbours that are to become one range next, by their places in `references`; `None` if there are too few.
-/// Young ones first, in the lowest tier that has enough: those are the shortest.
-pub fn due(references: &[Reference]) -> Option<Range<usize>> {
-    let mut end = references.len();
-    while end >= ENOUGH {
-        let begin = run_before(references, end);
-        let found = (0..=tier(LONG_BYTES)).find_map(|highest| {
-            let tiers = references[begin..end].iter().rev().map(|it| tier(it.data.len));
-            let low: Vec<u32> = tiers.take_while(|tier| *tier <= highest).collect();
-            let reached = low.iter().filter(|tier| **tier == highest).count();
-            (reached >= ENOUGH).then(|| end - low.len()..end)
-        });
-        if found.is_some() {
-            return found;
+impl Rule {
+    /// The neighbours that are to become one range next, by their places in `references`; `None` if there are too few.
+    /// Young ones first, in the lowest tier that has enough: those are the shortest. Each epoch makes a range of its
+    /// own, so neighbours of as many epochs are not worth it.
+    pub fn due(&self, references: &[Reference]) -> Option<Range<usize>> {
+        let mut end = references.len();
+        while end >= self.enough {
+            let begin = self.run_before(references, end);
+            let found = (0..=self.tier(self.long_bytes)).find_map(|highest| {
+                let tiers = references[begin..end].iter().rev().map(|it| self.tier(it.data.len));
+                let low: Vec<u32> = tiers.take_while(|tier| *tier <= highest).collect();
+                let reached = low.iter().filter(|tier| **tier == highest).count();
+                let found = end - low.len()..end;
+                let worth =
+                    reached >= self.enough && epochs(&references[found.clone()]) * 2 <= reached;
+                worth.then_some(found)
+            });
+            if found.is_some() {
+                return found;
+            }
+            // Behind the long range that ends this run.
+            end = begin.saturating_sub(1);
         }
-        // Behind the long range that ends this run.
-        end = begin.saturating_sub(1);
+        None
     }
-    None
+
+    /// Where the run of short ranges begins that ends before place `end`.
+    fn run_before(&self, references: &[Reference], end: usize) -> usize {
+        let run = references[..end].iter().rev();
+        end - run.take_while(|reference| reference.data.len < self.long_bytes).count()
+    }
+
+    /// With 64: lengths below 64 bytes are in the lowest tier, those below 64² in the next.
+    fn tier(&self, bytes: u32) -> u32 {
+        bytes.checked_ilog(self.enough.max(2) as u32).unwrap_or(0)
+    }
 }
 
-/// Where the run of short ranges begins that ends before place `end`.
-fn run_before(references: &[Reference], end: usize) -> usize {
-    let run = references[..end].iter().rev();
-    end - run.take_while(|reference| reference.data.len < LONG_BYTES).count()
-}
-
-/// Lengths below 64 bytes are in the lowest tier, those below 64² in the next.
-fn tier(bytes: u32) -> u32 {
-    bytes.checked_ilog(ENOUGH as u32).unwrap_or(0)
+/// How many runs of one epoch each there are.
+fn epochs(references: &[Reference]) -> usize {
+    references.chunk_by(|one, next| one.epoch == next.epoch).count()
 }
 
 #[cfg(test)]
@@ -55,6 +68,14 @@ mod tests {
 
     use super::*;
     use crate::{ByteRange, ObjectName};
+
+    const ENOUGH: usize = 64;
+    const LONG_BYTES: u32 = 512 << 10;
+    const RULE: Rule = Rule { enough: ENOUGH, long_bytes: LONG_BYTES };
+
+    fn due(references: &[Reference]) -> Option<Range<usize>> {
+        RULE.due(references)
+    }
 
     /// A reference a length, ten offsets each.
     fn references(lens: impl IntoIterator<Item = u32>) -> Vec<Reference> {
@@ -95,6 +116,19 @@ mod tests {
         assert_eq!(due(&references(lens)), Some(63..63 + ENOUGH), "the young alone");
         let lens = [vec![64_000; 40], vec![1_000; 9], vec![64_000; 24], vec![1_000]].concat();
         assert_eq!(due(&references(lens)), Some(0..74), "with what lies below and between");
+    }
+
+    #[test]
+    fn what_changes_its_epoch_all_the_time_is_left_alone() {
+        let mut changing = references(std::iter::repeat_n(1_000, ENOUGH * 2));
+        for (place, reference) in changing.iter_mut().enumerate() {
+            reference.epoch = LeaderEpoch(place as i32);
+        }
+        assert_eq!(due(&changing), None);
+        for (place, reference) in changing.iter_mut().enumerate() {
+            reference.epoch = LeaderEpoch(place as i32 / 5);
+        }
+        assert_eq!(due(&changing), Some(0..ENOUGH * 2));
     }
 
     /// Adds references of `lens` one by one, and makes one of those that are due. Returns the lengths that are left, and

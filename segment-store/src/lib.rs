@@ -8,7 +8,6 @@
 //! This crate knows no Kafka request and no owner: who may write is decided by the journal's own
 //! fence and by the metadata store, which callers bring together.
 
-mod blocks;
 pub mod checkpoint;
 pub mod fold;
 #[cfg(feature = "cloud")]
@@ -22,6 +21,7 @@ pub mod object;
 pub mod pages;
 mod part;
 mod probe;
+mod ranges;
 mod reader;
 mod reference;
 mod retry;
@@ -30,13 +30,12 @@ mod store;
 pub mod testing;
 mod wire;
 
-pub use blocks::{BlockSettings, Blocks};
 #[cfg(feature = "cloud")]
 pub use location::{Location, LocationError, Opened};
 pub use name::{NameError, ObjectName};
 pub use part::Part;
 pub use probe::{ProbeError, probe_condition};
-pub use reader::{ReadError, Reader};
+pub use reader::{ReadError, Reader, ReaderSettings, Stored};
 pub use reference::{ByteRange, Reference};
 pub use retry::{Retry, RetrySettings};
 pub use store::{Store, StoreError};

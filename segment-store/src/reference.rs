@@ -17,6 +17,13 @@ pub struct ByteRange {
     pub len: u32,
 }
 
+impl ByteRange {
+    /// The position behind the last byte.
+    pub fn end(&self) -> u64 {
+        self.at.saturating_add(u64::from(self.len))
+    }
+}
+
 /// One chunk of one partition in one object: offsets `base..=last`, its batches at `data` and the
 /// index of those batches at `index`. Reading a range thus takes two requests from cold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -11,7 +11,7 @@ use object_store::{
 };
 use weir_runtime::blocking;
 
-use crate::{ByteRange, ObjectName, Part, Retry, hedge::Hedges};
+use crate::{ByteRange, ObjectName, Part, Retry, hedge::Hedges, ranges};
 
 /// Where objects are. Cheap to clone.
 #[derive(Clone)]
@@ -29,6 +29,8 @@ pub struct Store {
 const SMALL_PIECE_BYTES: usize = 16 << 10;
 /// How much of that is written at once.
 const GATHERED_BYTES: usize = 256 << 10;
+/// How many requests for pieces of one object are under way together.
+const RANGES_AT_ONCE: usize = 4;
 
 /// What went wrong with the store.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,7 +66,7 @@ pub enum StoreError {
 
 impl StoreError {
     /// Whether asking again may help.
-    pub(crate) fn may_heal(&self) -> bool {
+    pub fn may_heal(&self) -> bool {
         matches!(self, Self::Failed { .. } | Self::Short { .. })
     }
 }
@@ -170,31 +172,29 @@ impl Store {
         Err(StoreError::Short { name: text, len: range.at + bytes.len() as u64, end })
     }
 
-    /// Bytes of an object from `at` on, `most` of them, or as many as there are.
+    /// Several pieces of an object, each whole; those that lie close together in one request, and the requests side
+    /// by side, a few at a time.
     ///
     /// # Errors
-    /// When it can't be read.
-    pub async fn get_upto(
+    /// For each piece, when its request fails or the object is shorter.
+    pub async fn get_ranges(
         &self,
         name: ObjectName,
-        at: u64,
-        most: u64,
-    ) -> Result<Bytes, StoreError> {
-        self.again(name, || async {
-            let text = name.to_string();
-            let range = Some(GetRange::Bounded(at..at.saturating_add(most)));
-            let options = GetOptions { range, ..GetOptions::default() };
-            let path = StorePath::from(text.as_str());
-            let got = self.open(&path, options).await;
-            let got = got.map_err(|error| failed(&text, &error))?;
-            got.bytes().await.map_err(|error| failed(&text, &error))
-        })
-        .await
-    }
-
-    /// Whether it is a file of a write-ahead log on the local disk.
-    pub(crate) fn is_local_file(&self, name: ObjectName) -> bool {
-        self.local.is_some() && matches!(name, ObjectName::WalFile { .. })
+        wanted: &[ByteRange],
+    ) -> Vec<Result<Bytes, StoreError>> {
+        let requests = ranges::together(wanted).into_iter().map(|request| async move {
+            let got = self.get_range(name, request.range).await;
+            let piece = |place: usize| match &got {
+                Ok(bytes) => Ok(bytes.slice(ranges::place_in(request.range, wanted[place]))),
+                Err(error) => Err(error.clone()),
+            };
+            request.brings.iter().map(|place| (*place, piece(*place))).collect::<Vec<_>>()
+        });
+        let requests: Vec<_> = requests.collect();
+        let answers = stream::iter(requests).buffer_unordered(RANGES_AT_ONCE);
+        let mut pieces: Vec<_> = answers.flat_map(stream::iter).collect().await;
+        pieces.sort_by_key(|(place, _)| *place);
+        pieces.into_iter().map(|(_, piece)| piece).collect()
     }
 
     /// The last `wanted` bytes of an object, or all of a shorter one, and how long it is.

@@ -144,6 +144,8 @@ pub(crate) struct Proxy {
     pub(crate) response_memory_bytes: usize,
     /// What indexes of stored objects may hold.
     pub(crate) index_cache_bytes: u64,
+    /// What stored records that were read may hold.
+    pub(crate) block_cache_bytes: u64,
     pub(crate) connections_max: usize,
     pub(crate) connections_per_address_max: usize,
 }
@@ -251,6 +253,7 @@ impl Default for Proxy {
             request_memory_bytes: 256 * MIB,
             response_memory_bytes: 256 * MIB,
             index_cache_bytes: 32 << 20,
+            block_cache_bytes: 128 << 20,
             connections_max: 20_000,
             connections_per_address_max: 10_000,
         }

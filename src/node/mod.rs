@@ -118,7 +118,7 @@ impl Running {
             node,
             foundation: &foundation,
             links,
-            reader: Reader::new(foundation.store.clone(), config.proxy.index_cache_bytes),
+            reader: Reader::new(foundation.store.clone(), settings::reader(config)),
             view,
         };
         let started = parts.start(identity, rpc, broken).await?;

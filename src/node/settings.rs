@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use weir_broker::{BrokerSettings, SlotSettings};
+use weir_broker::{BrokerSettings, FOLD_AFTER, RETENTION_INTERVAL, SlotSettings};
 use weir_ids::NodeId;
 use weir_proxy::{BoundProxy, ListenerConfig, ProxyConfig, Settings as ProxySettings};
+use weir_segment_store::ReaderSettings;
 
 use super::Roles;
 use crate::config::Config;
@@ -33,7 +34,23 @@ pub(super) fn broker(config: &Config, sole: bool) -> BrokerSettings {
         patient: config.broker.linger_always,
         ..SlotSettings::default()
     };
-    BrokerSettings { buffer_bytes: config.broker.buffer_bytes, slots, shards, sole }
+    let buffer_bytes = config.broker.buffer_bytes;
+    BrokerSettings {
+        buffer_bytes,
+        slots,
+        shards,
+        sole,
+        fold_after: FOLD_AFTER,
+        retention_interval: RETENTION_INTERVAL,
+    }
+}
+
+pub(super) fn reader(config: &Config) -> ReaderSettings {
+    ReaderSettings {
+        index_cache_bytes: config.proxy.index_cache_bytes,
+        block_cache_bytes: config.proxy.block_cache_bytes,
+        ..ReaderSettings::default()
+    }
 }
 
 pub(super) fn coordinator(config: &Config) -> weir_coordinator::Settings {
@@ -79,9 +96,12 @@ pub(super) fn print_budget(config: &Config, roles: Roles, proxy: Option<&BoundPr
     const MIB: u64 = 1 << 20;
     let mut all: Vec<(&str, u64)> = Vec::new();
     if roles.broker {
-        all.push(("records", config.broker.buffer_bytes));
+        let broker = self::broker(config, false);
+        all.push(("records", broker.buffer_bytes));
+        all.push(("folds", broker.fold_memory_bytes()));
     }
     all.push(("indexes", config.proxy.index_cache_bytes));
+    all.push(("blocks", config.proxy.block_cache_bytes));
     let of_proxy = proxy.map(BoundProxy::memory_budget).unwrap_or_default();
     all.extend(of_proxy.into_iter().map(|(name, bytes)| (name, bytes as u64)));
     let sum: u64 = all.iter().map(|(_, bytes)| bytes).sum();

@@ -6,11 +6,13 @@ use weir_ids::{LeaderEpoch, TopicPartition};
 use weir_runtime::planted::{Bug, is_planted};
 use weir_segment_store::checkpoint::{Line, Listing};
 
+use crate::shard::LogStart;
+
 /// Makes the lines of a checkpoint.
 ///
 /// `deltas` is what the slots brought. `wholes` are the listings, as of the checkpoint before, of the
-/// partitions that must be listed whole: all of them in a full checkpoint, the newly adopted in a
-/// delta. `gone` were listed in this chain and have been given up. A delta of a partition that is not
+/// partitions that must be listed whole: all of them in a full checkpoint, the newly adopted and those
+/// that were folded in a delta. `gone` were listed in this chain and have been given up. A delta of a partition that is not
 /// there any more, or that belongs to an epoch before its present one, is void.
 pub(super) fn lines(
     deltas: &BTreeMap<TopicPartition, (LeaderEpoch, Listing)>,
@@ -34,6 +36,21 @@ pub(super) fn lines(
     }
     lines.extend(wholes.into_iter().map(|(partition, listing)| (partition, Line::Whole(listing))));
     lines
+}
+
+/// Says of logs that they begin later.
+pub(super) fn add_starts<'a>(
+    deltas: &mut BTreeMap<TopicPartition, (LeaderEpoch, Listing)>,
+    starts: impl Iterator<Item = &'a LogStart>,
+) {
+    for start in starts {
+        let (epoch, delta) = deltas
+            .entry(start.partition)
+            .or_insert_with(|| (start.epoch, Listing { epoch: start.epoch, ..Listing::default() }));
+        if *epoch == start.epoch {
+            delta.log_start = delta.log_start.max(start.offset);
+        }
+    }
 }
 
 #[cfg(test)]

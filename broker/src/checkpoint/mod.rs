@@ -11,11 +11,13 @@
 //! Invariants:
 //! - A partition is listed whole before a delta of it is, and claims are adopted without gaps.
 //! - The tail drops a record only after a written checkpoint names where it is.
+//! - A partition that was folded is listed whole: what earlier lines said of it is forgotten with that.
 //! - The log is trimmed only below a published checkpoint, and what is referred to stays, be it by the last
 //!   published checkpoint or by one that was written since.
 
 mod claims;
 mod content;
+mod numbers;
 mod patience;
 mod plan;
 mod task;
@@ -31,12 +33,17 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot};
 use weir_ids::{ClaimNumber, Slot, TopicPartition};
+use weir_runtime::watch;
 use weir_segment_store::ObjectName;
 
+pub(crate) use numbers::ObjectNumbers;
 pub(crate) use task::{Checkpointer, CheckpointerDeps};
 pub(crate) use triggers::CheckpointSettings;
 
-use crate::{shard::Gone, wal::DurableSlot};
+use crate::{
+    shard::{Gone, LogStart},
+    wal::DurableSlot,
+};
 
 /// A way to the checkpointer. Cheap to clone.
 #[derive(Clone)]
@@ -49,6 +56,7 @@ pub(crate) struct CheckpointHandle {
 pub(crate) struct CheckpointInbox {
     messages: mpsc::UnboundedReceiver<Message>,
     chain_bytes: Arc<AtomicU64>,
+    written: watch::Sender<u64>,
 }
 
 enum Message {
@@ -56,6 +64,8 @@ enum Message {
     Claimed(Vec<(ClaimNumber, TopicPartition)>),
     Settled(Vec<ClaimNumber>),
     Closed(Vec<TopicPartition>),
+    Folded(Vec<TopicPartition>),
+    Starts(Vec<LogStart>),
     /// Checkpoint now; the answer says whether everything up to here is published.
     Now(oneshot::Sender<bool>),
     /// Checkpoint now what is in slots below this one; the answer says whether it is published.
@@ -67,7 +77,8 @@ impl CheckpointHandle {
     pub(crate) fn new() -> (Self, CheckpointInbox) {
         let (sender, messages) = mpsc::unbounded_channel();
         let chain_bytes = Arc::new(AtomicU64::new(0));
-        let inbox = CheckpointInbox { messages, chain_bytes: Arc::clone(&chain_bytes) };
+        let written = watch::Sender::new(0);
+        let inbox = CheckpointInbox { messages, chain_bytes: Arc::clone(&chain_bytes), written };
         (Self { sender, chain_bytes }, inbox)
     }
 
@@ -100,6 +111,16 @@ impl CheckpointHandle {
         self.send(Message::Closed(partitions));
     }
 
+    /// These partitions refer to something else than what checkpoints say.
+    pub(crate) fn folded(&self, partitions: Vec<TopicPartition>) {
+        self.send(Message::Folded(partitions));
+    }
+
+    /// These logs are to begin later. Shards are told when that is published.
+    pub(crate) fn starts(&self, starts: Vec<LogStart>) {
+        self.send(Message::Starts(starts));
+    }
+
     /// What the last published checkpoint and those written since name, and they themselves.
     ///
     /// # Errors
@@ -122,5 +143,12 @@ impl CheckpointHandle {
         let (done, answer) = oneshot::channel();
         self.send(Message::Covering(end, done));
         answer.await.unwrap_or(false)
+    }
+}
+
+impl CheckpointInbox {
+    /// Sees the number of the last checkpoint that was written.
+    pub(crate) fn written(&self) -> watch::Receiver<u64> {
+        self.written.subscribe()
     }
 }

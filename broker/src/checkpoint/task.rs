@@ -23,6 +23,7 @@ use weir_meta::{
 use weir_runtime::{
     Runtime, Stop,
     planted::{Bug, is_planted},
+    watch,
 };
 use weir_segment_store::{
     ObjectName, Store, StoreError,
@@ -35,6 +36,7 @@ use super::{
     CheckpointInbox, CheckpointSettings, Message,
     claims::{Claims, Unlisted},
     content,
+    numbers::ObjectNumbers,
     patience::Patience,
     plan,
     triggers::Waiting,
@@ -42,7 +44,7 @@ use super::{
 use crate::{
     ending::Ending,
     metrics::Metrics,
-    shard::{DurableChunk, Gone, ShardHandle},
+    shard::{DurableChunk, Gone, LogStart, ShardHandle},
     trouble::{Source, Trouble},
     wal::DurableSlot,
 };
@@ -63,6 +65,7 @@ pub(crate) struct CheckpointerDeps {
     pub(crate) ending: Ending,
     /// Whether what is not needed any more may be deleted here.
     pub(crate) sole: bool,
+    pub(crate) numbers: ObjectNumbers,
 }
 
 /// The checkpoints of one session.
@@ -81,7 +84,15 @@ pub(crate) struct Checkpointer {
     /// The chain that was written last.
     chain: Numbers,
     chain_bytes: Arc<AtomicU64>,
-    next_object: u64,
+    written: watch::Sender<u64>,
+    /// Partitions that were folded since the last checkpoint was put together.
+    folded: BTreeSet<TopicPartition>,
+    /// Where logs are to begin, of those that began before this when the last checkpoint was put together.
+    starts: BTreeMap<TopicPartition, LogStart>,
+    /// What checkpoints say of that which are written and not known to be published.
+    unpublished_starts: Vec<LogStart>,
+    /// Since when the chain names what is not needed any more.
+    stale_since: Option<Instant>,
     /// Partitions that the chain lists.
     listed: BTreeSet<TopicPartition>,
     gone: BTreeSet<TopicPartition>,
@@ -99,6 +110,9 @@ pub(crate) struct Checkpointer {
     writing: Patience,
     publishing: Patience,
 }
+
+/// How long the chain may name what is not needed any more: as long as rounds of the collector are apart.
+const STALE_FOR: Duration = Duration::from_secs(300);
 
 /// The number of a chain's last checkpoint, 0 before the first, and of its full one.
 #[derive(Clone, Copy, Default)]
@@ -118,6 +132,7 @@ struct Pending {
     deltas: Deltas,
     slots: Vec<DurableSlot>,
     gone: BTreeSet<TopicPartition>,
+    starts: Vec<LogStart>,
     /// The claims that it is the first to list.
     adopted: Unlisted,
     /// Partitions that were given up meanwhile.
@@ -187,7 +202,11 @@ impl Checkpointer {
             tail_bytes: 0,
             chain: Numbers::default(),
             chain_bytes: Arc::default(),
-            next_object: 1,
+            written: watch::Sender::new(0),
+            folded: BTreeSet::new(),
+            starts: BTreeMap::new(),
+            unpublished_starts: Vec::new(),
+            stale_since: None,
             listed: BTreeSet::new(),
             gone: BTreeSet::new(),
             named: BTreeSet::new(),
@@ -224,6 +243,7 @@ impl Checkpointer {
 
     async fn work(mut self, inbox: CheckpointInbox, stop: Stop) -> Result<(), Failed> {
         self.chain_bytes = inbox.chain_bytes;
+        self.written = inbox.written;
         let mut inbox: mpsc::UnboundedReceiver<Message> = inbox.messages;
         loop {
             let due = self.due_at();
@@ -260,12 +280,31 @@ impl Checkpointer {
             Message::Closed(partitions) => {
                 for partition in partitions {
                     self.claims.closed(partition);
+                    self.folded.remove(&partition);
+                    self.starts.remove(&partition);
                     if let Some(pending) = &mut self.pending {
                         pending.closed_since.insert(partition);
                     }
                     if self.listed.remove(&partition) {
                         self.gone.insert(partition);
                     }
+                }
+            }
+            Message::Folded(partitions) => {
+                // Those that no checkpoint lists are listed whole anyhow.
+                let listed = partitions.into_iter().filter(|it| self.listed.contains(it));
+                let before = self.folded.len();
+                self.folded.extend(listed);
+                if self.folded.len() > before {
+                    self.goes_stale(Instant::now());
+                }
+            }
+            Message::Starts(starts) => {
+                let listed = starts.into_iter().filter(|it| self.listed.contains(&it.partition));
+                let before = self.starts.len();
+                self.starts.extend(listed.map(|start| (start.partition, start)));
+                if self.starts.len() > before {
+                    self.goes_stale(Instant::now());
                 }
             }
             Message::Now(done) => self.requests.push(done),
@@ -275,6 +314,8 @@ impl Checkpointer {
                     || self.unpublished.is_some()
                     || self.slots.iter().any(|it| it.slot < end)
                     || !self.gone.is_empty()
+                    || !self.folded.is_empty()
+                    || !self.starts.is_empty()
                     || !self.claims.unlisted().is_empty();
                 match waits {
                     true => self.requests.push(done),
@@ -283,6 +324,12 @@ impl Checkpointer {
             }
             Message::References(answer) => drop(answer.send(self.references())),
         }
+    }
+
+    /// The chain names something that the next checkpoint will not.
+    fn goes_stale(&mut self, now: Instant) {
+        self.waiting.begin(now);
+        self.stale_since.get_or_insert(now);
     }
 
     /// What the last published checkpoint and those after it name, and they themselves.
@@ -301,7 +348,9 @@ impl Checkpointer {
 
     /// When there will be something to do though nobody asks for it.
     fn due_at(&self) -> Option<Instant> {
-        let write = self.writing.until().or(self.waiting.due_at(&self.deps.settings));
+        let stale = self.stale_since.map(|since| since + STALE_FOR);
+        let waiting = self.waiting.due_at(&self.deps.settings);
+        let write = self.writing.until().or(waiting.into_iter().chain(stale).min());
         let publish = self.has_to_publish().then(|| self.publishing.until()).flatten();
         write.into_iter().chain(publish).min()
     }
@@ -309,8 +358,16 @@ impl Checkpointer {
     fn has_to_write(&self, now: Instant) -> bool {
         match self.writing.until() {
             Some(until) => until <= now,
-            None => !self.requests.is_empty() || self.waiting.is_due(&self.deps.settings, now),
+            None => {
+                !self.requests.is_empty()
+                    || self.waiting.is_due(&self.deps.settings, now)
+                    || self.is_stale(now)
+            }
         }
+    }
+
+    fn is_stale(&self, now: Instant) -> bool {
+        self.stale_since.is_some_and(|since| since + STALE_FOR <= now)
     }
 
     fn has_to_publish(&self) -> bool {
@@ -393,9 +450,13 @@ impl Checkpointer {
         let adopted = self.claims.unlisted().clone();
         match self.prepare(&slots).await {
             Ok(prepared) => {
+                // Nothing was handled meanwhile, so nothing came on top.
+                self.folded.clear();
+                let starts: Vec<LogStart> =
+                    std::mem::take(&mut self.starts).into_values().collect();
                 self.pending = prepared.map(|(checkpoint, deltas, gone)| {
                     let (adopted, closed_since) = (adopted, BTreeSet::new());
-                    Pending { checkpoint, deltas, slots, gone, adopted, closed_since }
+                    Pending { checkpoint, deltas, slots, gone, starts, adopted, closed_since }
                 });
             }
             Err(error) => {
@@ -412,14 +473,17 @@ impl Checkpointer {
     async fn prepare(&mut self, slots: &[DurableSlot]) -> Result<Option<Prepared>, Failed> {
         let adopted_through = self.claims.settled_through();
         let Numbers { last, full } = self.chain;
-        let whole = last == 0 || last - full >= MAX_DELTAS;
+        let stale = self.is_stale(Instant::now());
+        let whole = last == 0 || last - full >= MAX_DELTAS || stale;
         let nothing_new = slots.is_empty() && self.claims.unlisted().is_empty();
-        if nothing_new && self.gone.is_empty() && last > 0 {
+        let nothing_else = self.gone.is_empty() && self.folded.is_empty() && self.starts.is_empty();
+        if nothing_new && nothing_else && !stale && last > 0 {
             return Ok(None);
         }
         let plan = plan::plan(slots, &self.deps.settings);
         let gathered = self.write_sorted(&plan).await?;
-        let deltas = plan::deltas(&plan, gathered);
+        let mut deltas = plan::deltas(&plan, gathered);
+        content::add_starts(&mut deltas, self.starts.values());
         let wholes = self.wholes(whole).await?;
         let lines = content::lines(
             &deltas,
@@ -480,8 +544,7 @@ impl Checkpointer {
     ) -> Result<Vec<(ObjectName, Chunk)>, Failed> {
         let mut chunks = Vec::new();
         for group in plan::groups(plan, &self.deps.settings) {
-            let number = ObjectName::sorted_number(self.chain.last + 1, self.next_object);
-            self.next_object += 1;
+            let number = self.deps.numbers.next();
             let mut builder = Builder::new(&Header {
                 cluster: self.deps.cluster,
                 session: self.deps.session,
@@ -502,11 +565,8 @@ impl Checkpointer {
     /// The listings as of the last written checkpoint of the partitions to list whole. A partition that is
     /// not there has been given up; a shard that is not there must not be taken for that.
     async fn wholes(&self, all: bool) -> Result<BTreeMap<TopicPartition, Listing>, Gone> {
-        let wanted: Vec<TopicPartition> = if all {
-            self.listed.iter().chain(self.claims.unlisted().keys()).copied().collect()
-        } else {
-            self.claims.unlisted().keys().copied().collect()
-        };
+        let listed = if all { &self.listed } else { &self.folded };
+        let wanted = listed.iter().chain(self.claims.unlisted().keys()).copied();
         let mut by_shard = vec![Vec::new(); self.deps.shards.len()];
         for partition in wanted {
             by_shard[ShardHandle::of(&self.deps.shards, partition).0].push(partition);
@@ -520,12 +580,14 @@ impl Checkpointer {
 
     /// A checkpoint is written: remember it, and tell the shards.
     fn written(&mut self, pending: Pending, pointer: CheckpointPointer) {
-        let Pending { checkpoint, deltas, slots, gone, adopted, closed_since } = pending;
+        let Pending { checkpoint, deltas, slots, gone, starts, adopted, closed_since } = pending;
+        self.unpublished_starts.extend(starts);
         self.cached.extend(slots.iter().map(|slot| (slot.bytes, durable_chunks(slot))));
         self.chain = Numbers { last: checkpoint.number, full: checkpoint.full };
         if checkpoint.number == checkpoint.full {
             self.listed.clear();
             self.outlived.append(&mut self.named);
+            self.stale_since = None;
         }
         self.gone.retain(|partition| !gone.contains(partition));
         for (partition, line) in &checkpoint.partitions {
@@ -550,6 +612,8 @@ impl Checkpointer {
         }
         self.unpublished = Some(pointer);
         self.deps.metrics.checkpoints.inc();
+        self.deps.numbers.written(self.chain.last);
+        self.written.send_replace(self.chain.last);
     }
 
     /// Publishes the last checkpoint that is written, drops the chain before a full one, and trims the log.
@@ -559,6 +623,7 @@ impl Checkpointer {
             self.trim_below = Some(pointer.covers_below);
             self.unpublished = None;
             self.outlived.clear();
+            self.tell_starts();
             let before = std::mem::replace(&mut self.published, self.chain);
             tracing::debug!(number = self.chain.last, "published a checkpoint");
             if self.deps.sole && before.full > 0 && before.full < self.chain.full {
@@ -570,6 +635,19 @@ impl Checkpointer {
             self.trim_below = None;
         }
         Ok(())
+    }
+
+    /// Where logs begin is published: readers may know.
+    fn tell_starts(&mut self) {
+        let mut by_shard = vec![Vec::new(); self.deps.shards.len()];
+        for start in std::mem::take(&mut self.unpublished_starts) {
+            by_shard[ShardHandle::of(&self.deps.shards, start.partition).0].push(start);
+        }
+        for (shard, starts) in self.deps.shards.iter().zip(by_shard) {
+            if !starts.is_empty() {
+                shard.start_at(starts);
+            }
+        }
     }
 
     /// Deletes checkpoints that the newest full one stands in for. What fails stays until the next

@@ -56,7 +56,14 @@ impl CheckpointSettings {
     /// Those of a broker of a cluster with buffers of `limit` bytes.
     pub(super) fn for_tests(limit: u64) -> Self {
         let slots = SlotSettings::default();
-        let broker = BrokerSettings { buffer_bytes: limit, slots, shards: 1, sole: false };
+        let broker = BrokerSettings {
+            buffer_bytes: limit,
+            slots,
+            shards: 1,
+            sole: false,
+            fold_after: 64,
+            retention_interval: EARLY,
+        };
         Self::of(&broker, LOG)
     }
 }
@@ -76,6 +83,11 @@ impl Waiting {
     pub(super) fn add(&mut self, bytes: u64, now: Instant) {
         self.bytes += bytes;
         self.slots += 1;
+        self.since.get_or_insert(now);
+    }
+
+    /// Something else than records waits.
+    pub(super) fn begin(&mut self, now: Instant) {
         self.since.get_or_insert(now);
     }
 
@@ -112,7 +124,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_is_patient_for_the_sake_of_requests_makes_none_early() {
         let slots = SlotSettings { patient: true, ..SlotSettings::default() };
-        let broker = BrokerSettings { buffer_bytes: 1_600, slots, shards: 1, sole: false };
+        let broker = BrokerSettings {
+            buffer_bytes: 1_600,
+            slots,
+            shards: 1,
+            sole: false,
+            fold_after: 64,
+            retention_interval: EARLY,
+        };
         let (settings, began, mut waiting) =
             (CheckpointSettings::of(&broker, LOG), Instant::now(), Waiting::default());
         waiting.add(532, began);

@@ -106,7 +106,8 @@ impl Ground {
             Entries::None => Bytes::new(),
             Entries::Tail(slices) => slices.concat().into(),
             Entries::Stored(references) => {
-                self.reader.read(&references[0], read.offset, read.max_bytes).await.unwrap()
+                let read = self.reader.read(&references[0], read.offset, read.max_bytes).await;
+                read.unwrap().0.concat().into()
             }
         }
     }

@@ -13,9 +13,11 @@
 
 mod append;
 mod covered;
+mod fold;
 mod pending;
 mod producers;
 mod read;
+mod retention;
 mod tail;
 
 use std::sync::Arc;
@@ -157,10 +159,10 @@ impl Partition {
     }
 
     /// A checkpoint has been written that covers everything up to `delta.next`.
+    /// Where the log begins now is told once that is published.
     pub(crate) fn checkpointed(&mut self, delta: Listing) {
         let log_start = self.listing.log_start;
-        self.listing.extend(delta);
-        self.listing.start_at(log_start);
+        self.listing.extend(Listing { log_start, ..delta });
         assert!(
             self.listing.is_dense() && self.listing.next <= self.durable.max(log_start),
             "{}: a checkpoint leaves a hole or runs ahead: {:?}",
@@ -194,7 +196,11 @@ impl Partition {
 
     /// Records below `before` are gone. Returns the new log start.
     pub(crate) fn start_at(&mut self, before: Offset) -> Offset {
+        let since = self.listing.log_start;
         self.listing.start_at(before.min(self.durable));
+        if self.listing.log_start > since {
+            self.tell_readers();
+        }
         self.listing.log_start
     }
 

@@ -9,6 +9,8 @@ use crate::client::{Entries, Read, ReadError, ReadOutcome, TimestampMatch};
 
 /// How many references one answer names at most.
 const MAX_REFERENCES: usize = 64;
+/// About how many bytes behind those that were asked for it tells of: who reads on can read ahead.
+const AHEAD_BYTES: u64 = 16 << 20;
 
 impl Partition {
     /// What is visible from an offset on.
@@ -45,16 +47,19 @@ impl Partition {
         }
     }
 
-    /// References from the one that holds `offset` on, for about `max_bytes`.
+    /// References from the one that holds `offset` on, for about `max_bytes` and what may be read ahead of them.
     fn stored(&self, offset: Offset, end: Offset, max_bytes: u32) -> Vec<Reference> {
         let references = &self.listing.references;
         let first = references.partition_point(|reference| reference.last < offset);
-        let mut len = 0u64;
+        let (mut len, mut most) = (0u64, u64::from(max_bytes));
+        if most > 0 {
+            most += AHEAD_BYTES;
+        }
         references[first..]
             .iter()
             .take(MAX_REFERENCES)
             .take_while(|reference| {
-                let wanted = len < u64::from(max_bytes) && reference.base < end;
+                let wanted = len < most && reference.base < end;
                 len += u64::from(reference.data.len);
                 wanted
             })

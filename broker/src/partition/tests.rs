@@ -10,9 +10,12 @@ use weir_protocol::records::{BatchBuilder, Compression, Patcher, split};
 use weir_segment_store::{ByteRange, ObjectName, Reference, object::BatchEntry};
 
 use super::*;
-use crate::client::{
-    Acks, Append, Appended, Entries, Isolation, Origin, Read, ReadError, Receipt, Refused,
-    TimestampMatch, receipt, tail,
+use crate::{
+    client::{
+        Acks, Append, Appended, Entries, Isolation, Origin, Read, ReadError, Receipt, Refused,
+        TimestampMatch, receipt, tail,
+    },
+    fold::Folded,
 };
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
@@ -445,4 +448,76 @@ fn epochs_and_timestamps_are_found() {
     assert!(matches!(scene.partition.find_timestamp(Timestamp(i64::MAX)), TimestampMatch::None));
     scene.durable(5);
     assert!(matches!(scene.partition.find_max_timestamp(), TimestampMatch::Stored(_)));
+}
+
+/// A partition with a stored range of ten offsets of each of these lengths, whose last timestamps are a minute apart, the
+/// newest now.
+fn stored(lens: &[u32], rules: TopicRules) -> Scene {
+    let mut listing = Listing::default();
+    let count = lens.len() as i64;
+    for (place, len) in (0..).zip(lens) {
+        let reference = Reference {
+            object: ObjectName::Sorted { session: weir_ids::SessionId(1), number: place as u64 },
+            base: Offset(place * 10),
+            last: Offset(place * 10 + 9),
+            epoch: LeaderEpoch(1),
+            max_timestamp: Timestamp(NOW.0 - (count - 1 - place) * 60_000),
+            data: ByteRange { at: 64, len: *len },
+            index: ByteRange { at: 9_000, len: 20 },
+        };
+        listing.append_chunk(reference, &[]);
+    }
+    Scene::with(listing, rules)
+}
+
+#[test]
+fn records_go_that_are_older_than_they_may_be() {
+    let of = |retention_ms| TopicRules { retention_ms, ..TopicRules::default() };
+    let expired = |retention_ms| stored(&[100; 5], of(retention_ms)).partition.expired(NOW);
+    assert_eq!(expired(Some(120_000)), Some(Offset(20)), "what is just as old as it may be stays");
+    assert_eq!(expired(Some(119_999)), Some(Offset(30)));
+    assert_eq!(expired(Some(0)), Some(Offset(40)));
+    assert_eq!(expired(Some(600_000)), None);
+    assert_eq!(expired(Some(i64::MAX)), None);
+    assert_eq!(expired(None), None);
+}
+
+#[test]
+fn the_oldest_go_while_there_is_more_than_there_may_be() {
+    let of = |retention_bytes| TopicRules {
+        retention_ms: None,
+        retention_bytes,
+        ..TopicRules::default()
+    };
+    let expired = |most| stored(&[100, 50, 200, 100], of(most)).partition.expired(NOW);
+    assert_eq!(expired(Some(450)), None);
+    assert_eq!(expired(Some(351)), None, "less than that would be left");
+    assert_eq!(expired(Some(350)), Some(Offset(10)));
+    assert_eq!(expired(Some(0)), Some(Offset(40)));
+    assert_eq!(expired(None), None);
+}
+
+#[test]
+fn a_fold_replaces_what_was_read_and_nothing_else() {
+    let rule = weir_segment_store::fold::Rule { enough: 4, long_bytes: 10_000 };
+    let folded = |scene: &Scene| {
+        let due = scene.partition.due(&rule).unwrap();
+        let (first, last) = (due.references[0], due.references[due.references.len() - 1]);
+        let object = ObjectName::Sorted { session: weir_ids::SessionId(2), number: 1 };
+        let by = vec![Reference { object, last: last.last, ..first }];
+        Folded { due, by }
+    };
+    let mut scene = stored(&[20_000, 100, 100, 100, 100], TopicRules::default());
+    let fold = folded(&scene);
+    assert!(scene.partition.folded(fold.clone()));
+    assert_eq!(scene.partition.listing.references.len(), 2);
+    assert_eq!(scene.partition.listing.references[1], fold.by[0]);
+    assert!(!scene.partition.folded(fold), "what it stood for is gone");
+    let mut begins_later = stored(&[100; 4], TopicRules::default());
+    let fold = folded(&begins_later);
+    begins_later.partition.start_at(Offset(10));
+    assert!(!begins_later.partition.folded(fold));
+    let mut frozen = stored(&[100; 4], TopicRules::default());
+    frozen.partition.freeze();
+    assert!(frozen.partition.due(&rule).is_none(), "another will do it");
 }

@@ -15,7 +15,9 @@ use weir_rpc::{
 
 use super::{
     appends::{self, Stream},
-    convert, tails, wire,
+    convert,
+    shared::SharedReads,
+    tails, wire,
     wire::broker_client::BrokerClient as Client,
 };
 use crate::client::{
@@ -48,7 +50,8 @@ impl Brokers for RemoteBrokers {
         self.view.with(|now| now.session_of(node).is_some()).then(|| {
             let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
             let other = others.entry(node).or_insert_with(|| {
-                Arc::new(RemoteBroker { links: self.links.clone(), node, stream: Mutex::default() })
+                let (links, stream) = (self.links.clone(), Mutex::default());
+                Arc::new(RemoteBroker { links, node, stream, reads: SharedReads::default() })
             });
             Arc::clone(other) as Arc<dyn BrokerClient>
         })
@@ -60,6 +63,7 @@ pub(super) struct RemoteBroker {
     links: Links,
     node: NodeId,
     stream: Mutex<Option<Stream>>,
+    reads: SharedReads,
 }
 
 impl RemoteBroker {
@@ -70,6 +74,26 @@ impl RemoteBroker {
             Some(stream) if !stream.has_ended() => stream.clone(),
             _ => stream.insert(Stream::begin(&self.links, self.node)).clone(),
         }
+    }
+
+    async fn read_itself(&self, reads: Vec<Read>) -> Vec<Result<ReadOutcome, ReadError>> {
+        use wire::read_answer::Result as Told;
+        let partitions: Vec<TopicPartition> = reads.iter().map(|read| read.partition).collect();
+        let question = wire::Reads { reads: reads.into_iter().map(Into::into).collect() };
+        let asked = self.ask(
+            async move |mut client| client.read(question).await,
+            |wire::ReadAnswers { answers }| {
+                let answers = as_many(answers, partitions.len())?.into_iter();
+                let taken = answers.map(|answer| {
+                    Ok(match answer.result.ok_or_else(|| convert::nonsense("no result"))? {
+                        Told::Outcome(outcome) => Ok(convert::read_outcome(outcome)?),
+                        Told::Error(error) => Err(convert::error_of(&error)?),
+                    })
+                });
+                taken.collect::<Result<Vec<_>, Status>>()
+            },
+        );
+        asked.await.unwrap_or_else(|_| not_owned(&partitions))
     }
 
     /// Asks, and takes the answer apart. One that makes no sense is none.
@@ -129,23 +153,7 @@ impl BrokerClient for RemoteBroker {
     }
 
     async fn read(&self, reads: Vec<Read>) -> Vec<Result<ReadOutcome, ReadError>> {
-        use wire::read_answer::Result as Told;
-        let partitions: Vec<TopicPartition> = reads.iter().map(|read| read.partition).collect();
-        let question = wire::Reads { reads: reads.into_iter().map(Into::into).collect() };
-        let asked = self.ask(
-            async move |mut client| client.read(question).await,
-            |wire::ReadAnswers { answers }| {
-                let answers = as_many(answers, partitions.len())?.into_iter();
-                let taken = answers.map(|answer| {
-                    Ok(match answer.result.ok_or_else(|| convert::nonsense("no result"))? {
-                        Told::Outcome(outcome) => Ok(convert::read_outcome(outcome)?),
-                        Told::Error(error) => Err(convert::error_of(&error)?),
-                    })
-                });
-                taken.collect::<Result<Vec<_>, Status>>()
-            },
-        );
-        asked.await.unwrap_or_else(|_| not_owned(&partitions))
+        self.reads.read(reads, |reads| self.read_itself(reads)).await
     }
 
     async fn offsets(&self, partitions: Vec<TopicPartition>) -> Vec<Result<Offsets, ReadError>> {

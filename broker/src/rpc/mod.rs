@@ -17,6 +17,7 @@ mod brokers;
 mod convert;
 mod probe;
 mod service;
+mod shared;
 mod tails;
 
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, reason = "generated")]

@@ -18,6 +18,7 @@ pub(crate) use task::Shard;
 use crate::{
     TopicRules,
     client::{Append, Read, ReadError, ReadOutcome, Resolver, TailSink},
+    fold::{Due, FoldSettings, Folded},
     partition::{Claimed, Partition},
 };
 
@@ -35,6 +36,14 @@ pub(crate) struct DurableChunk {
     pub(crate) partition: TopicPartition,
     pub(crate) epoch: LeaderEpoch,
     pub(crate) last: Offset,
+}
+
+/// Where a partition's log is to begin, under an epoch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LogStart {
+    pub(crate) partition: TopicPartition,
+    pub(crate) epoch: LeaderEpoch,
+    pub(crate) offset: Offset,
 }
 
 /// Reads with their places in the answer.
@@ -69,6 +78,10 @@ enum Message {
     Covered(oneshot::Sender<Vec<TopicPartition>>),
     References(oneshot::Sender<Held>),
     Passed(oneshot::Sender<Vec<(TopicPartition, u64)>>),
+    Expired(oneshot::Sender<Vec<LogStart>>),
+    StartAt(Vec<LogStart>),
+    Due(FoldSettings, Option<TopicPartition>, oneshot::Sender<Vec<Due>>),
+    Folded(Vec<Folded>, oneshot::Sender<Vec<TopicPartition>>),
     Durable(Vec<DurableChunk>),
     Trouble(Option<String>),
     Checkpointed(Vec<(TopicPartition, LeaderEpoch, Listing)>),
@@ -176,6 +189,45 @@ impl ShardHandle {
     pub(crate) async fn passed(&self) -> Result<Vec<(TopicPartition, u64)>, Gone> {
         let (answer, answered) = oneshot::channel();
         self.send(Message::Passed(answer));
+        answered.await.map_err(|_| Gone)
+    }
+
+    /// Where the logs of its partitions are to begin by their topics' rules, where that is further on than they do.
+    ///
+    /// # Errors
+    /// When the shard has ended.
+    pub(crate) async fn expired(&self) -> Result<Vec<LogStart>, Gone> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Expired(answer));
+        answered.await.map_err(|_| Gone)
+    }
+
+    /// A checkpoint has been published that says that logs begin here.
+    pub(crate) fn start_at(&self, starts: Vec<LogStart>) {
+        self.send(Message::StartAt(starts));
+    }
+
+    /// What its partitions behind `after` have to be folded, in their order, until that is enough for one object.
+    ///
+    /// # Errors
+    /// When the shard has ended.
+    pub(crate) async fn due(
+        &self,
+        settings: FoldSettings,
+        after: Option<TopicPartition>,
+    ) -> Result<Vec<Due>, Gone> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Due(settings, after, answer));
+        answered.await.map_err(|_| Gone)
+    }
+
+    /// These have been folded. Returns the partitions that refer to what was made of them from now on.
+    ///
+    /// # Errors
+    /// When the shard has ended.
+    pub(crate) async fn folded(&self, folded: Vec<Folded>) -> Result<Vec<TopicPartition>, Gone> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Folded(folded, answer));
         answered.await.map_err(|_| Gone)
     }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Bound,
     sync::Arc,
 };
 
@@ -11,11 +12,14 @@ use weir_protocol::records::Patcher;
 use weir_runtime::{Runtime, Stop};
 use weir_segment_store::checkpoint::Listing;
 
-use super::{DurableChunk, Held, Listings, Message, QueuedAppend, ReadAnswers, Reads, ShardInbox};
+use super::{
+    DurableChunk, Held, Listings, LogStart, Message, QueuedAppend, ReadAnswers, Reads, ShardInbox,
+};
 use crate::{
     TopicRules,
     buffers::Buffers,
     client::{AppendError, Entries, ReadError, TailEvent, TailSink},
+    fold::{Due, FoldSettings, Folded},
     partition::{Accepted, Answered, Claimed, Covered, Partition, Verdict},
     wal::WalHandle,
 };
@@ -140,6 +144,12 @@ impl Shard {
                     self.handle_unsubscribe(reader, partition);
                 }
             }
+            Message::Expired(answer) => drop(answer.send(self.expired(now))),
+            Message::StartAt(starts) => self.handle_start_at(starts),
+            Message::Due(settings, after, answer) => {
+                let _ = answer.send(self.due(settings, after));
+            }
+            Message::Folded(folded, answer) => drop(answer.send(self.handle_folded(folded))),
             Message::Rules(topic, rules) => self.handle_rules(topic, &rules),
             Message::Drain(done) => {
                 self.draining = true;
@@ -265,6 +275,44 @@ impl Shard {
         let open = self.partitions.values().flat_map(Partition::objects);
         let names = open.chain(self.covered.values().flat_map(Covered::objects)).collect();
         Held { names, partitions: self.partitions.keys().copied().collect() }
+    }
+
+    fn expired(&self, now: Timestamp) -> Vec<LogStart> {
+        let expired = self.partitions.iter().filter_map(|(id, partition)| {
+            let (offset, epoch) = (partition.expired(now)?, partition.epoch());
+            Some(LogStart { partition: *id, epoch, offset })
+        });
+        expired.collect()
+    }
+
+    fn handle_start_at(&mut self, starts: Vec<LogStart>) {
+        for LogStart { partition, epoch, offset } in starts {
+            let found = self.partitions.get_mut(&partition);
+            if let Some(found) = found.filter(|found| found.epoch() == epoch) {
+                found.start_at(offset);
+            }
+        }
+    }
+
+    fn due(&self, settings: FoldSettings, after: Option<TopicPartition>) -> Vec<Due> {
+        let behind = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let partitions = self.partitions.range((behind, Bound::Unbounded));
+        let mut bytes = 0;
+        let dues = partitions.filter_map(|(_, partition)| partition.due(&settings.rule));
+        dues.take_while(|due| {
+            let fits = bytes < settings.object_bytes;
+            bytes += due.bytes();
+            fits
+        })
+        .collect()
+    }
+
+    fn handle_folded(&mut self, folded: Vec<Folded>) -> Vec<TopicPartition> {
+        let replace = |folded: Folded| {
+            let id = folded.due.partition;
+            self.partitions.get_mut(&id)?.folded(folded).then_some(id)
+        };
+        folded.into_iter().filter_map(replace).collect()
     }
 
     fn handle_durable(&mut self, chunks: Vec<DurableChunk>) {

@@ -19,7 +19,7 @@ use weir_meta::{
 use weir_rpc::{Identity, Links, Peers, Server, tonic::service::Routes};
 use weir_runtime::{Runtime, Tasks};
 use weir_segment_store::{
-    Reader, Store,
+    Reader, ReaderSettings, Store,
     journal::{ObjectJournal, ObjectJournalSettings},
     testing::{Fate, FaultyObjects, Request},
 };
@@ -118,6 +118,8 @@ impl World {
                 slots: SlotSettings::default(),
                 shards: 2,
                 sole: false,
+                fold_after: 64,
+                retention_interval: Duration::from_secs(1),
             };
             let role = BrokerRole::start(deps, settings, of_broker, &tasks).await.unwrap();
             let server = Server::bind("127.0.0.1:0").await.unwrap();
@@ -157,7 +159,7 @@ impl World {
     }
 
     pub(crate) fn ground(&self, broker: Arc<dyn BrokerClient>) -> Ground {
-        let reader = Reader::new(self.store.clone(), 1 << 20);
+        let reader = Reader::new(self.store.clone(), ReaderSettings::default());
         Ground { broker, owned: (0..OWNED).map(id).collect(), foreign: foreign(), reader }
     }
 

@@ -97,6 +97,51 @@ async fn a_broker_whose_session_was_ended_opens_another() {
     one.end().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn short_ranges_become_long_ones_and_whoever_takes_over_finds_them() {
+    let world = World::new(healthy()).await;
+    let one = world.node(1).await;
+    let values: Vec<String> = (0..10).map(|number| number.to_string()).collect();
+    for value in &values {
+        for partition in [0, 3] {
+            one.append(partition, world.batch(value, None)).await;
+        }
+        assert!(one.checkpoint().await);
+    }
+    until("what is short is folded", async || {
+        (one.metric("weir_broker_folds_total").parse::<u32>().unwrap() >= 4).then_some(())
+    })
+    .await;
+    assert!(one.checkpoint().await);
+    one.die().await;
+    let again = world.node(1).await;
+    for partition in [0, 3] {
+        assert_eq!(again.read(partition).await, values);
+        assert!(again.ranges(partition).await < 5, "the folds are published");
+    }
+    again.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn old_records_go_and_never_come_back() {
+    let world = World::new(healthy()).await;
+    let one = world.node(1).await;
+    for value in ["a", "b"] {
+        one.append(0, world.batch(value, None)).await;
+        assert!(one.checkpoint().await);
+    }
+    world.configure("retention.bytes", "1").await;
+    until("the oldest are gone", async || (one.offsets(0).await.log_start.0 == 1).then_some(()))
+        .await;
+    assert_eq!(one.read(0).await, ["b"]);
+    // It was told, so whoever takes over must know.
+    one.die().await;
+    let again = world.node(1).await;
+    assert_eq!(again.offsets(0).await.log_start.0, 1);
+    assert_eq!(again.read(0).await, ["b"]);
+    again.end().await;
+}
+
 /// Metadata that can be cut off.
 fn metadata_behind(cut: &Arc<AtomicBool>, store: Arc<Memory>) -> Faulty {
     let cut = Arc::clone(cut);

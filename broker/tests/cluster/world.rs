@@ -26,7 +26,7 @@ use weir_meta::{
 use weir_protocol::records::{BatchBuilder, split};
 use weir_runtime::{Runtime, Seeded, SystemClock, Tasks};
 use weir_segment_store::{
-    Reader, Retry, RetrySettings, Store,
+    Reader, ReaderSettings, Retry, RetrySettings, Store,
     journal::{ObjectJournal, ObjectJournalSettings},
     testing::FaultyObjects,
 };
@@ -116,9 +116,24 @@ impl World {
             slots: SlotSettings::default(),
             shards: 2,
             sole: false,
+            fold_after: 3,
+            retention_interval: Duration::from_secs(1),
         };
         let role = BrokerRole::start(deps, settings, view, &tasks).await.unwrap();
-        Node { client: role.client(), role, reader: Reader::new(objects, 1 << 20), tasks }
+        Node {
+            client: role.client(),
+            role,
+            reader: Reader::new(objects, ReaderSettings::default()),
+            tasks,
+        }
+    }
+
+    /// Sets a config of the topic.
+    pub(crate) async fn configure(&self, name: &str, value: &str) {
+        let topic = self.store.get(&Topic::key("events")).await.unwrap().unwrap();
+        let mut topic = Topic::decode(&topic).unwrap();
+        topic.configs.insert(name.to_owned(), value.to_owned());
+        self.store.txn(Txn::new().put(Topic::key("events"), topic.encode())).await.unwrap();
     }
 
     /// Gives a partition to a node.
@@ -198,10 +213,24 @@ impl Node {
                 Entries::Tail(pieces) => pieces.concat().into(),
                 Entries::Stored(references) => {
                     let read = self.reader.read(&references[0], offset, 2_000).await;
-                    read.map_err(|error| ReadError::Storage(error.to_string()))?
+                    let (pieces, _) =
+                        read.map_err(|error| ReadError::Storage(error.to_string()))?;
+                    pieces.concat().into()
                 }
             };
             offset = take_values(bytes, offset, &mut values);
+        }
+    }
+
+    /// How many stored ranges a partition has from its beginning on, if nothing of it is in memory.
+    pub(crate) async fn ranges(&self, partition: u32) -> usize {
+        let offset = self.offsets(partition).await.log_start;
+        let isolation = Isolation::ReadUncommitted;
+        let read =
+            Read { partition: id(partition), epoch: None, offset, max_bytes: 1 << 30, isolation };
+        match self.client.read(vec![read]).await.pop().unwrap().unwrap().entries {
+            Entries::Stored(references) => references.len(),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -235,13 +264,14 @@ impl Node {
 }
 
 fn take_values(bytes: Bytes, from: Offset, values: &mut Vec<String>) -> Offset {
-    let mut next = from;
+    let (mut next, mut expected) = (from, from);
     for batch in split(bytes) {
         let batch = batch.unwrap().verify().unwrap();
         for record in batch.records(1 << 20).unwrap() {
             let record = record.unwrap();
             if record.offset >= from {
-                assert_eq!(record.offset.0, values.len() as i64, "offsets are dense");
+                assert_eq!(record.offset, expected, "offsets are dense");
+                expected = record.offset.plus(1);
                 values.push(String::from_utf8(record.value.unwrap().to_vec()).unwrap());
             }
         }

@@ -187,6 +187,8 @@ impl Story {
         for life in &self.lives {
             assert!(life.broker.checkpoint().await);
         }
+        // Until no checkpoint names any more what was folded.
+        pass(Duration::from_secs(420)).await;
         for _ in 0..6 {
             self.round().await;
             pass(Duration::from_secs(60)).await;

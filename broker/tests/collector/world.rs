@@ -31,7 +31,7 @@ use weir_meta::{
 use weir_protocol::records::{BatchBuilder, split};
 use weir_runtime::{Runtime, Seeded, SystemClock, Tasks};
 use weir_segment_store::{
-    ObjectName, Reader, Retry, RetrySettings, Store,
+    ObjectName, Reader, ReaderSettings, Retry, RetrySettings, Store,
     journal::{
         AppendJournal, AppendJournalSettings, Journal, ObjectJournal, ObjectJournalSettings,
         append::{
@@ -235,6 +235,8 @@ impl World {
             slots: SlotSettings::default(),
             shards: 2,
             sole: false,
+            fold_after: 3,
+            retention_interval: Duration::from_secs(1),
         };
         for _ in 0..PATIENCE {
             let tasks = Tasks::new();
@@ -297,7 +299,7 @@ impl World {
 
     /// Every value of a partition, as its owner says and the store has it.
     pub(crate) async fn read(&self, life: &Life, partition: u32) -> Vec<Vec<u8>> {
-        let reader = Reader::new(self.truth(), 1 << 20);
+        let reader = Reader::new(self.truth(), ReaderSettings::default());
         let (mut values, mut offset) = (Vec::new(), Offset(0));
         loop {
             let isolation = Isolation::ReadUncommitted;
@@ -308,7 +310,8 @@ impl World {
                 Entries::None => return values,
                 Entries::Tail(pieces) => pieces.concat().into(),
                 Entries::Stored(references) => {
-                    reader.read(&references[0], offset, max_bytes).await.unwrap()
+                    let read = reader.read(&references[0], offset, max_bytes).await;
+                    read.unwrap().0.concat().into()
                 }
             };
             for batch in split(bytes) {

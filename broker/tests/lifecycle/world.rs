@@ -22,7 +22,7 @@ use weir_meta::{
 use weir_protocol::records::{BatchBuilder, split};
 use weir_runtime::{Runtime, Seeded, SystemClock, Tasks};
 use weir_segment_store::{
-    Reader, Retry, RetrySettings, Store,
+    Reader, ReaderSettings, Retry, RetrySettings, Store,
     journal::{FileJournal, FileJournalSettings, Journal, ObjectJournal, ObjectJournalSettings},
     testing::FaultyObjects,
 };
@@ -148,11 +148,13 @@ impl World {
             slots: SlotSettings::default(),
             shards: 2,
             sole: true,
+            fold_after: 64,
+            retention_interval: std::time::Duration::from_secs(1),
         };
         let tasks = Tasks::new();
         let broker = Broker::start(deps, settings, &tasks).await.unwrap();
         let client = broker.client();
-        Life { broker, client, tasks, reader: Reader::new(store, 1 << 20) }
+        Life { broker, client, tasks, reader: Reader::new(store, ReaderSettings::default()) }
     }
 
     /// A batch with these values.
@@ -204,7 +206,8 @@ impl Life {
                 Entries::None => return Ok(values),
                 Entries::Tail(pieces) => pieces.concat().into(),
                 Entries::Stored(references) => {
-                    self.reader.read(&references[0], offset, MAX_BYTES).await.unwrap()
+                    let read = self.reader.read(&references[0], offset, MAX_BYTES).await;
+                    read.unwrap().0.concat().into()
                 }
             };
             for batch in split(bytes) {

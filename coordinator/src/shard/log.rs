@@ -102,14 +102,14 @@ impl LogReader for BrokerLog {
                 let mut left = max_bytes;
                 for reference in references.into_iter().filter(|part| part.last >= from) {
                     let read = self.stored.read(&reference, from.max(reference.base), left).await;
-                    let bytes = read.map_err(|error| {
+                    let (pieces, next) = read.map_err(|error| {
                         let reason = error.to_string();
                         LogError::Stored { partition, from: reference.base, reason }
                     })?;
-                    left = left.saturating_sub(u32::try_from(bytes.len()).unwrap_or(left));
-                    let whole = last_offset(&bytes) == Some(reference.last);
-                    batches.push(bytes);
-                    if left == 0 || !whole {
+                    let bytes: usize = pieces.iter().map(Bytes::len).sum();
+                    left = left.saturating_sub(u32::try_from(bytes).unwrap_or(left));
+                    batches.extend(pieces);
+                    if left == 0 || next <= reference.last {
                         break;
                     }
                 }
@@ -118,13 +118,6 @@ impl LogReader for BrokerLog {
         };
         Ok(Chunk { offsets: outcome.offsets, batches })
     }
-}
-
-/// The last offset in a run of whole batches.
-fn last_offset(bytes: &Bytes) -> Option<Offset> {
-    let batches = weir_protocol::records::split(bytes.clone());
-    let last = batches.last()?.ok()?;
-    Some(last.header().last_offset())
 }
 
 /// The append that a shard makes: durable, and only if nobody else has written.

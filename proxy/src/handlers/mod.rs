@@ -43,6 +43,7 @@ use weir_runtime::Stop;
 use weir_segment_store::Reader;
 
 use crate::{
+    ahead::Ahead,
     budget::{ByteBudget, Reservation},
     connection::{Frame, Peer, PendingReply, Reply, Response, Service, Shared},
     routing::{Owners, Shown},
@@ -70,6 +71,7 @@ pub(crate) struct Handlers {
     pub(crate) coordinators: Arc<dyn CoordinatorClient>,
     pub(crate) controller: Arc<dyn Controller>,
     pub(crate) reader: Reader,
+    pub(crate) ahead: Ahead,
     pub(crate) tails: Tails,
     pub(crate) owners: Owners,
     pub(crate) fetch_sessions: fetch::Sessions,

@@ -32,7 +32,7 @@ const ANSWER_BYTES_MIN: usize = 64 * 1024;
 /// How long to wait at least for memory for the smallest answer.
 const MEMORY_WAIT_MIN: Duration = Duration::from_secs(1);
 /// How many partitions of one fetch are read from the store at the same time.
-const STORED_AT_ONCE: usize = 4;
+const STORED_AT_ONCE: usize = 16;
 
 /// What a round came to, beside what is in the plan.
 pub(super) struct Round {

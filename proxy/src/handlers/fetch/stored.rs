@@ -17,23 +17,31 @@ pub(super) async fn read(
 ) -> Result<Records, ErrorCode> {
     // The semaphore is never closed.
     let _turn = handlers.lagging_reads.acquire().await;
-    let mut records = Records::new();
-    for reference in references {
+    let (mut records, mut next) = (Records::new(), target.offset);
+    'ranges: for reference in references {
         let left = (target.max_bytes as usize).saturating_sub(records.len());
         if !records.is_empty() && left == 0 {
             break;
         }
-        let from = target.offset.max(reference.base);
-        let read = handlers.reader.read(reference, from, left as u32).await.map_err(|error| {
+        let from = next.max(reference.base);
+        let read = handlers.reader.read(reference, from, left as u32).await;
+        let (pieces, behind) = read.map_err(|error| {
             let partition = target.partition;
             tracing::warn!(%partition, %error, "stored records could not be read");
             ErrorCode::KAFKA_STORAGE_ERROR
         })?;
-        let bytes = if reference.last < end { read } else { batches::below(read, end) };
-        if !records.is_empty() && bytes.len() > left {
+        for piece in pieces {
+            let piece = if reference.last < end { piece } else { batches::below(piece, end) };
+            if !records.is_empty() && records.len() + piece.len() > target.max_bytes as usize {
+                break 'ranges;
+            }
+            records.push(piece);
+        }
+        next = behind;
+        if next <= reference.last {
             break;
         }
-        records.push(bytes);
     }
+    handlers.ahead.has_read(target.partition, target.offset..next, references);
     Ok(records)
 }

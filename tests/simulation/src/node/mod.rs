@@ -29,7 +29,7 @@ use weir_proxy::{
 };
 use weir_runtime::{Runtime, Seeded, Tasks};
 use weir_segment_store::{
-    Reader, Retry, RetrySettings, Store,
+    Reader, ReaderSettings, Retry, RetrySettings, Store,
     journal::{
         AppendJournal, AppendJournalSettings, Journal, ObjectJournal, ObjectJournalSettings,
         append::memory::MemoryFiles,
@@ -58,7 +58,6 @@ const CLUSTER_NAME: &str = "simulated";
 const KAFKA_PORT: u16 = 9092;
 /// Room for records in a broker: small, so that checkpoints and evictions happen.
 const BUFFER_BYTES: u64 = 256 << 10;
-const INDEX_CACHE_BYTES: u64 = 1 << 20;
 /// How many partitions keep groups.
 const OFFSETS_PARTITIONS: u32 = 3;
 /// How much a slot may hold: with small ones many are in flight, with large ones batches gather.
@@ -72,6 +71,8 @@ const LINGERS: [(Option<Duration>, bool); 4] = [
     (Some(Duration::from_millis(50)), false),
     (Some(Duration::from_millis(100)), true),
 ];
+/// How many short ranges become one.
+const FOLDS_AFTER: [usize; 3] = [2, 3, 64];
 /// How often the collector goes round, and how long what nobody names stays.
 const COLLECTOR_PACES: [(Duration, Duration); 3] = [
     (Duration::from_secs(1), Duration::ZERO),
@@ -241,7 +242,7 @@ impl Life<'_> {
             let (role, told) = (Arc::clone(role), Arc::clone(&controller));
             tasks.spawn("load reports", |stop| async move { role.report_load(&*told, stop).await });
         }
-        let reader = Reader::new(self.store.clone(), INDEX_CACHE_BYTES);
+        let reader = Reader::new(self.store.clone(), ReaderSettings::default());
         let seen: Arc<dyn Cluster> = Arc::new(ViewedCluster::new(
             node.id,
             view.clone(),
@@ -297,7 +298,14 @@ impl Life<'_> {
         let bytes = *Chance::new(node.seed, "slots").pick(&SLOTS_BYTES);
         let (linger, patient) = *Chance::new(node.seed, "lingers").pick(&LINGERS);
         let slots = SlotSettings { bytes, linger, patient };
-        let settings = BrokerSettings { buffer_bytes: BUFFER_BYTES, slots, shards: 2, sole: false };
+        let settings = BrokerSettings {
+            buffer_bytes: BUFFER_BYTES,
+            slots,
+            shards: 2,
+            sole: false,
+            fold_after: *Chance::new(node.seed, "folds").pick(&FOLDS_AFTER),
+            retention_interval: Duration::from_secs(1),
+        };
         let role = BrokerRole::start(deps, settings, view.clone(), tasks).await;
         let role = role.context("the broker")?;
         host.offer(|services| {
