@@ -200,6 +200,7 @@ impl World {
             shards: 2,
             sole: true,
             fold_after: 64,
+            page_entries: 1_024,
             retention_interval: std::time::Duration::from_secs(1),
         };
         let broker = Broker::start(deps, settings, &tasks).await.unwrap();

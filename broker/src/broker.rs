@@ -73,6 +73,8 @@ pub struct BrokerSettings {
     pub sole: bool,
     /// How many short ranges of a partition are written once more as one; at least two.
     pub fold_after: usize,
+    /// How many references of a partition one page lists; at least two. About as many are kept in memory.
+    pub page_entries: usize,
     /// How often old records are looked for.
     pub retention_interval: Duration,
 }

@@ -57,9 +57,10 @@ impl BrokerClient for CurrentBroker {
         &self,
         partition: TopicPartition,
         timestamp: Timestamp,
+        from: Offset,
     ) -> Result<TimestampMatch, ReadError> {
         let broker = self.0.load_full().ok_or(ReadError::NotOwner(partition))?;
-        broker.find_timestamp(partition, timestamp).await
+        broker.find_timestamp(partition, timestamp, from).await
     }
 
     async fn find_max_timestamp(

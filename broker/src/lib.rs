@@ -19,6 +19,7 @@ mod leaving;
 mod load;
 mod local;
 mod metrics;
+mod named;
 mod opening;
 mod partition;
 mod parts;
@@ -40,6 +41,7 @@ pub use broker::{
     Broker, BrokerDeps, BrokerSettings, FOLD_AFTER, RETENTION_INTERVAL, SlotSettings, StartError,
 };
 pub use local::LocalBroker;
+pub use named::Named;
 pub use opening::{Assigned, OpenError};
 pub use recovery::SessionError;
 pub use retire::RetireError;

@@ -149,9 +149,11 @@ impl BrokerClient for LocalBroker {
         &self,
         partition: TopicPartition,
         timestamp: Timestamp,
+        from: Offset,
     ) -> Result<TimestampMatch, ReadError> {
         self.prove(partition).await?;
-        self.ask_owner(partition, move |partition| partition.find_timestamp(timestamp)).await
+        let find = move |partition: &Partition| partition.find_timestamp(timestamp, from);
+        self.ask_owner(partition, find).await
     }
 
     async fn find_max_timestamp(

@@ -18,6 +18,7 @@ pub(crate) struct Metrics {
     pub(crate) sorted_bytes: Counter,
     pub(crate) folds: Counter,
     pub(crate) folded_bytes: Counter,
+    pub(crate) pages: Counter,
 }
 
 impl Metrics {
@@ -56,5 +57,7 @@ impl Metrics {
             Unit::Bytes,
             self.folded_bytes.clone(),
         );
+        let help = "Pages written of references that partitions do not hold themselves any more";
+        registry.register("pages", help, self.pages.clone());
     }
 }

@@ -15,15 +15,15 @@ impl Broker {
     /// # Errors
     /// When the broker is ending.
     pub(crate) async fn references(&self) -> Result<SessionReport, Gone> {
-        let mut names = self.noted().names();
-        names.extend(self.folding().names());
+        let mut named = self.noted().named();
+        named.objects.extend(self.folding().names());
         let mut partitions = Vec::new();
         for shard in self.shards().iter().map(ShardHandle::references) {
             let held = shard.await?;
-            names.extend(held.names);
+            named.merge(&held.named);
             partitions.extend(held.partitions);
         }
-        names.extend(self.checkpoints().references().await?);
-        Ok(SessionReport { session: self.session(), names, partitions })
+        named.merge(&self.checkpoints().references().await?);
+        Ok(SessionReport { session: self.session(), named, partitions })
     }
 }

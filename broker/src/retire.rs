@@ -8,10 +8,12 @@ use std::collections::BTreeSet;
 
 use weir_ids::{SessionId, Slot, TopicPartition};
 use weir_meta::{Error as MetaError, model::Wal};
-use weir_segment_store::{ObjectName, checkpoint::MAX_DELTAS, journal};
+use weir_segment_store::{
+    ObjectName, ReadError, Reader, ReaderSettings, checkpoint::MAX_DELTAS, journal,
+};
 
 use crate::{
-    Broker,
+    Broker, Named,
     partition::Partition,
     recovery::Census,
     shard::{Gone, ShardHandle},
@@ -26,6 +28,9 @@ pub enum RetireError {
     /// An object can't be deleted.
     #[error(transparent)]
     Store(#[from] weir_segment_store::StoreError),
+    /// A page of what a partition refers to can't be read.
+    #[error(transparent)]
+    Page(#[from] ReadError),
     /// Files of a log can't be deleted.
     #[error(transparent)]
     Journal(#[from] journal::Error),
@@ -45,6 +50,8 @@ impl Broker {
         let census = Census::take(metadata).await?;
         let kept = self.referred_to(census.claimed).await.map_err(|Gone| RetireError::Ending)?;
         let Some(kept) = kept else { return Ok(0) };
+        let reader = Reader::new(self.store().clone(), ReaderSettings::default());
+        let kept = kept.all(&reader).await?;
         let mut gone = BTreeSet::new();
         for (session, (wal, _)) in &census.wals {
             let wanted = *session == self.session() || census.needed.contains(session);
@@ -75,25 +82,26 @@ impl Broker {
         Ok(())
     }
 
-    /// Every object that these partitions refer to; `None` if one of them is not open: then nobody
+    /// What these partitions refer to; `None` if one of them is not open: then nobody
     /// knows what it refers to.
-    async fn referred_to(
-        &self,
-        partitions: Vec<TopicPartition>,
-    ) -> Result<Option<BTreeSet<ObjectName>>, Gone> {
+    async fn referred_to(&self, partitions: Vec<TopicPartition>) -> Result<Option<Named>, Gone> {
         let mut by_shard = vec![Vec::new(); self.shards().len()];
         for partition in partitions {
             by_shard[ShardHandle::of(self.shards(), partition).0].push(partition);
         }
-        let mut names = BTreeSet::new();
+        let mut all = Named::default();
         for (shard, partitions) in self.shards().iter().zip(by_shard) {
-            let objects = |partition: &mut Partition| partition.objects();
-            let questions = partitions.into_iter().map(|partition| (partition, objects)).collect();
-            for objects in shard.ask_all(questions).await? {
-                let Some(objects) = objects else { return Ok(None) };
-                names.extend(objects);
+            let named = |partition: &mut Partition| {
+                let mut named = Named::default();
+                partition.add_to(&mut named);
+                named
+            };
+            let questions = partitions.into_iter().map(|partition| (partition, named)).collect();
+            for named in shard.ask_all(questions).await? {
+                let Some(named) = named else { return Ok(None) };
+                all.merge(&named);
             }
         }
-        Ok(Some(names))
+        Ok(Some(all))
     }
 }

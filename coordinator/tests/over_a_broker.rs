@@ -97,6 +97,7 @@ impl World {
             shards: 2,
             sole: true,
             fold_after: 64,
+            page_entries: 1_024,
             retention_interval: Duration::from_secs(1),
         };
         let broker = Broker::start(deps, settings, &tasks).await.unwrap();

@@ -15,9 +15,9 @@ use bytes::Bytes;
 use tokio::{sync::Semaphore, time::Instant};
 use uuid::Uuid;
 use weir_broker::client::{
-    Acks, Append, AppendError, Appended, BrokerClient, Brokers, Entries, Offsets, Read, ReadError,
-    ReadOutcome, Receipt, Refused, Resolver, SessionReport, TailEvent, TailSink, TailSource,
-    TimestampMatch, receipt, tail,
+    Acks, Append, AppendError, Appended, BrokerClient, Brokers, Entries, Offsets, Places, Read,
+    ReadError, ReadOutcome, Receipt, Refused, Resolver, SessionReport, TailEvent, TailSink,
+    TailSource, TimestampMatch, receipt, tail,
 };
 use weir_coordinator::{Caller, CoordinatorClient};
 use weir_ids::{
@@ -340,7 +340,7 @@ impl Log {
         }
         let stored: Vec<_> = self.stored.iter().filter(|r| r.last >= offset).copied().collect();
         if !stored.is_empty() {
-            return Ok(ReadOutcome { offsets, entries: Entries::Stored(stored) });
+            return Ok(ReadOutcome { offsets, entries: Entries::Stored(Places::Known(stored)) });
         }
         let mut slices = Vec::new();
         let mut len = 0;
@@ -570,14 +570,17 @@ impl BrokerClient for FakeBroker {
         &self,
         partition: TopicPartition,
         timestamp: Timestamp,
+        from: Offset,
     ) -> Result<TimestampMatch, ReadError> {
         let mut state = self.state();
         let log = state.logs.entry(partition).or_default();
-        if let Some(reference) = log.stored.iter().find(|r| r.max_timestamp >= timestamp) {
+        let may = |r: &&Reference| r.last >= from && r.max_timestamp >= timestamp;
+        if let Some(reference) = log.stored.iter().find(may) {
             return Ok(TimestampMatch::Stored(*reference));
         }
         let header = |bytes: &Bytes| weir_protocol::records::BatchHeader::parse(bytes, 0).unwrap();
-        let found = log.batches.iter().find(|(.., b)| header(b).max_timestamp >= timestamp);
+        let mut batches = log.batches.iter().filter(|(_, last, _)| *last >= from.0);
+        let found = batches.find(|(.., b)| header(b).max_timestamp >= timestamp);
         Ok(found.map_or(TimestampMatch::None, |(.., bytes)| TimestampMatch::Batch(bytes.clone())))
     }
 

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// A piece of an object.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ByteRange {
     /// Its first byte, counted from the start of the object.
     pub at: u64,

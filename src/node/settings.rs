@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use weir_broker::{BrokerSettings, FOLD_AFTER, RETENTION_INTERVAL, SlotSettings};
 use weir_ids::NodeId;
 use weir_proxy::{BoundProxy, ListenerConfig, ProxyConfig, Settings as ProxySettings};
-use weir_segment_store::ReaderSettings;
+use weir_segment_store::{ReaderSettings, pages::PAGE_ENTRIES};
 
 use super::Roles;
 use crate::config::Config;
@@ -41,6 +41,7 @@ pub(super) fn broker(config: &Config, sole: bool) -> BrokerSettings {
         shards,
         sole,
         fold_after: FOLD_AFTER,
+        page_entries: PAGE_ENTRIES,
         retention_interval: RETENTION_INTERVAL,
     }
 }

@@ -23,24 +23,21 @@ mod plan;
 mod task;
 mod triggers;
 
-use std::{
-    collections::BTreeSet,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
 use tokio::sync::{mpsc, oneshot};
 use weir_ids::{ClaimNumber, Slot, TopicPartition};
 use weir_runtime::watch;
-use weir_segment_store::ObjectName;
 
 pub(crate) use numbers::ObjectNumbers;
 pub(crate) use task::{Checkpointer, CheckpointerDeps};
 pub(crate) use triggers::CheckpointSettings;
 
 use crate::{
+    Named,
     shard::{Gone, LogStart},
     wal::DurableSlot,
 };
@@ -70,7 +67,7 @@ enum Message {
     Now(oneshot::Sender<bool>),
     /// Checkpoint now what is in slots below this one; the answer says whether it is published.
     Covering(Slot, oneshot::Sender<bool>),
-    References(oneshot::Sender<BTreeSet<ObjectName>>),
+    References(oneshot::Sender<Named>),
 }
 
 impl CheckpointHandle {
@@ -125,7 +122,7 @@ impl CheckpointHandle {
     ///
     /// # Errors
     /// When the checkpointer has ended.
-    pub(crate) async fn references(&self) -> Result<BTreeSet<ObjectName>, Gone> {
+    pub(crate) async fn references(&self) -> Result<Named, Gone> {
         let (answer, names) = oneshot::channel();
         self.send(Message::References(answer));
         names.await.map_err(|_| Gone)

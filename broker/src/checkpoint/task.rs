@@ -26,7 +26,7 @@ use weir_runtime::{
     watch,
 };
 use weir_segment_store::{
-    ObjectName, Store, StoreError,
+    ObjectName, ReadError, Reader, ReaderSettings, Store, StoreError,
     checkpoint::{self, Checkpoint, Line, Listing, MAX_DELTAS},
     journal::{self, Journal},
     object::{Builder, Chunk, Header, Kind},
@@ -42,6 +42,7 @@ use super::{
     triggers::Waiting,
 };
 use crate::{
+    Named,
     ending::Ending,
     metrics::Metrics,
     shard::{DurableChunk, Gone, LogStart, ShardHandle},
@@ -71,6 +72,7 @@ pub(crate) struct CheckpointerDeps {
 /// The checkpoints of one session.
 pub(crate) struct Checkpointer {
     deps: CheckpointerDeps,
+    reader: Reader,
     claims: Claims,
     waiting: Waiting,
     slots: Vec<DurableSlot>,
@@ -97,11 +99,11 @@ pub(crate) struct Checkpointer {
     listed: BTreeSet<TopicPartition>,
     gone: BTreeSet<TopicPartition>,
     /// What the chain names.
-    named: BTreeSet<ObjectName>,
+    named: Named,
     /// The chain that was published last.
     published: Numbers,
     /// What it names and `named` has no more, since a full checkpoint was written.
-    outlived: BTreeSet<ObjectName>,
+    outlived: Named,
     /// The last checkpoint, if it is written and not known to be published.
     unpublished: Option<CheckpointPointer>,
     /// Up to where the log is to be trimmed, if it has not been.
@@ -150,6 +152,8 @@ pub(crate) enum Failed {
     Trim(#[from] TrimError),
     #[error("trim the log: {0}")]
     Journal(#[from] journal::Error),
+    #[error("find out what of the log is still needed: {0}")]
+    Read(#[from] ReadError),
     #[error(transparent)]
     Gone(#[from] Gone),
 }
@@ -181,7 +185,7 @@ impl Failed {
     /// Whether nothing sensible can follow.
     fn is_final(&self) -> bool {
         match self {
-            Self::Store(_) | Self::Gone(_) => false,
+            Self::Store(_) | Self::Read(_) | Self::Gone(_) => false,
             Self::Publish(error) => error.remedy() != Remedy::Retry,
             Self::Trim(error) => error.remedy() != Remedy::Retry,
             Self::Journal(error) => error.advice() != journal::Advice::Retry,
@@ -191,8 +195,10 @@ impl Failed {
 
 impl Checkpointer {
     pub(crate) fn new(deps: CheckpointerDeps) -> Self {
+        let reader = Reader::new(deps.store.clone(), ReaderSettings::default());
         Self {
             deps,
+            reader,
             claims: Claims::default(),
             waiting: Waiting::default(),
             slots: Vec::new(),
@@ -209,9 +215,9 @@ impl Checkpointer {
             stale_since: None,
             listed: BTreeSet::new(),
             gone: BTreeSet::new(),
-            named: BTreeSet::new(),
+            named: Named::default(),
             published: Numbers::default(),
-            outlived: BTreeSet::new(),
+            outlived: Named::default(),
             unpublished: None,
             trim_below: None,
             requests: Vec::new(),
@@ -291,18 +297,18 @@ impl Checkpointer {
                 }
             }
             Message::Folded(partitions) => {
-                // Those that no checkpoint lists are listed whole anyhow.
-                let listed = partitions.into_iter().filter(|it| self.listed.contains(it));
+                let covered: Vec<_> = partitions.into_iter().filter(|it| self.covers(it)).collect();
                 let before = self.folded.len();
-                self.folded.extend(listed);
+                self.folded.extend(covered);
                 if self.folded.len() > before {
                     self.goes_stale(Instant::now());
                 }
             }
             Message::Starts(starts) => {
-                let listed = starts.into_iter().filter(|it| self.listed.contains(&it.partition));
+                let covered = starts.into_iter().filter(|it| self.covers(&it.partition));
+                let covered: Vec<_> = covered.map(|start| (start.partition, start)).collect();
                 let before = self.starts.len();
-                self.starts.extend(listed.map(|start| (start.partition, start)));
+                self.starts.extend(covered);
                 if self.starts.len() > before {
                     self.goes_stale(Instant::now());
                 }
@@ -326,6 +332,11 @@ impl Checkpointer {
         }
     }
 
+    /// Whether the chain lists a partition, or will with the next checkpoint.
+    fn covers(&self, partition: &TopicPartition) -> bool {
+        self.listed.contains(partition) || self.claims.unlisted().contains_key(partition)
+    }
+
     /// The chain names something that the next checkpoint will not.
     fn goes_stale(&mut self, now: Instant) {
         self.waiting.begin(now);
@@ -333,17 +344,18 @@ impl Checkpointer {
     }
 
     /// What the last published checkpoint and those after it name, and they themselves.
-    fn references(&self) -> BTreeSet<ObjectName> {
-        let (session, mut names) = (self.deps.session, self.named.clone());
-        names.extend(&self.outlived);
+    fn references(&self) -> Named {
+        let (session, mut named) = (self.deps.session, self.named.clone());
+        named.merge(&self.outlived);
         let mut last = self.chain.last;
         if let Some(Pending { checkpoint, .. }) = &self.pending {
-            names.extend(checkpoint.names());
+            checkpoint.listings().for_each(|listing| named.add(listing));
             last = checkpoint.number;
         }
         let full = if self.published.full > 0 { self.published.full } else { self.chain.full };
-        names.extend((full..=last).map(|number| ObjectName::Checkpoint { session, number }));
-        names
+        let chain = (full..=last).map(|number| ObjectName::Checkpoint { session, number });
+        named.objects.extend(chain);
+        named
     }
 
     /// When there will be something to do though nobody asks for it.
@@ -586,7 +598,7 @@ impl Checkpointer {
         self.chain = Numbers { last: checkpoint.number, full: checkpoint.full };
         if checkpoint.number == checkpoint.full {
             self.listed.clear();
-            self.outlived.append(&mut self.named);
+            self.outlived.merge(&std::mem::take(&mut self.named));
             self.stale_since = None;
         }
         self.gone.retain(|partition| !gone.contains(partition));
@@ -598,7 +610,7 @@ impl Checkpointer {
                     &mut self.listed
                 };
                 now.insert(*partition);
-                self.named.extend(listing.references.iter().map(|reference| reference.object));
+                self.named.add(listing);
             }
         }
         self.claims.listed(&adopted);
@@ -622,7 +634,7 @@ impl Checkpointer {
             self.deps.metadata.publish_checkpoint(self.deps.session, pointer).await?;
             self.trim_below = Some(pointer.covers_below);
             self.unpublished = None;
-            self.outlived.clear();
+            self.outlived = Named::default();
             self.tell_starts();
             let before = std::mem::replace(&mut self.published, self.chain);
             tracing::debug!(number = self.chain.last, "published a checkpoint");
@@ -665,7 +677,8 @@ impl Checkpointer {
         let session = self.deps.session;
         self.deps.metadata.trim(session, below).await?;
         if self.deps.sole {
-            self.deps.journal.trim(session, below, &|name| self.named.contains(name)).await?;
+            let named = self.named.clone().all(&self.reader).await?;
+            self.deps.journal.trim(session, below, &|name| named.contains(name)).await?;
         }
         Ok(())
     }

@@ -62,6 +62,7 @@ impl CheckpointSettings {
             shards: 1,
             sole: false,
             fold_after: 64,
+            page_entries: 1_024,
             retention_interval: EARLY,
         };
         Self::of(&broker, LOG)
@@ -130,6 +131,7 @@ mod tests {
             shards: 1,
             sole: false,
             fold_after: 64,
+            page_entries: 1_024,
             retention_interval: EARLY,
         };
         let (settings, began, mut waiting) =

@@ -14,8 +14,8 @@ use weir_protocol::records::{BatchBuilder, Patcher, Rejection, split};
 use weir_segment_store::Reader;
 
 use super::{
-    Acks, Append, AppendError, Appended, BrokerClient, Entries, Isolation, Offsets, Origin, Read,
-    ReadError, ReadOutcome, Refused, TailEvent, TailSource, TimestampMatch,
+    Acks, Append, AppendError, Appended, BrokerClient, Entries, Isolation, Offsets, Origin, Places,
+    Read, ReadError, ReadOutcome, Refused, TailEvent, TailSource, TimestampMatch,
 };
 
 /// How long a check waits for what must come.
@@ -105,7 +105,8 @@ impl Ground {
         match self.outcome(read).await.unwrap().entries {
             Entries::None => Bytes::new(),
             Entries::Tail(slices) => slices.concat().into(),
-            Entries::Stored(references) => {
+            Entries::Stored(Places::Listed(page)) => panic!("nothing is old enough for {page:?}"),
+            Entries::Stored(Places::Known(references)) => {
                 let read = self.reader.read(&references[0], read.offset, read.max_bytes).await;
                 read.unwrap().0.concat().into()
             }
@@ -214,17 +215,20 @@ impl Ground {
             let appended = self.appended(partition, records.clone()).await;
             kept.push((appended.epoch, patched(&records, &appended)));
         }
-        let found = async |time: i64| {
-            let found = self.broker.find_timestamp(partition, Timestamp(time));
+        let found_from = async |time: i64, from: Offset| {
+            let found = self.broker.find_timestamp(partition, Timestamp(time), from);
             match within(found).await.unwrap() {
                 TimestampMatch::Batch(batch) => Some(batch),
                 TimestampMatch::None => None,
-                TimestampMatch::Stored(_) => panic!("nothing was checkpointed"),
+                found => panic!("nothing was checkpointed, but it is in {found:?}"),
             }
         };
+        let found = async |time: i64| found_from(time, Offset::ZERO).await;
         assert_eq!(found(50).await.as_ref(), Some(&kept[0].1));
         assert_eq!(found(101).await.as_ref(), Some(&kept[1].1));
         assert_eq!(found(301).await, None);
+        assert_eq!(found_from(50, Offset(2)).await.as_ref(), Some(&kept[2].1));
+        assert_eq!(found_from(50, Offset(3)).await, None);
         let largest = within(self.broker.find_max_timestamp(partition)).await.unwrap();
         let TimestampMatch::Batch(largest) = largest else { panic!("{largest:?}") };
         assert_eq!(largest, kept[1].1);
@@ -234,7 +238,8 @@ impl Ground {
         let end = within(self.broker.epoch_end(partition, LeaderEpoch(-1))).await;
         assert_eq!(end, Ok(None));
         let not_owner = ReadError::NotOwner(self.foreign);
-        let asked = within(self.broker.find_timestamp(self.foreign, Timestamp(1))).await;
+        let asked =
+            within(self.broker.find_timestamp(self.foreign, Timestamp(1), Offset::ZERO)).await;
         assert_eq!(asked.unwrap_err(), not_owner);
         let asked = within(self.broker.epoch_end(self.foreign, epoch)).await;
         assert_eq!(asked, Err(not_owner));

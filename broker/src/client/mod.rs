@@ -24,7 +24,7 @@ pub use append::{
     Acks, Append, AppendError, Appended, Origin, Receipt, Refused, Resolver, receipt,
 };
 pub use read::{
-    Entries, Isolation, Offsets, Read, ReadError, ReadOutcome, TailEvent, TimestampMatch,
+    Entries, Isolation, Offsets, Places, Read, ReadError, ReadOutcome, TailEvent, TimestampMatch,
 };
 pub use report::SessionReport;
 pub use tail::{TailSink, TailSource, tail};
@@ -43,12 +43,14 @@ pub trait BrokerClient: Send + Sync {
     /// The offsets of partitions as their owner knows them. One answer a partition, in order.
     async fn offsets(&self, partitions: Vec<TopicPartition>) -> Vec<Result<Offsets, ReadError>>;
 
-    /// The first visible batch that may hold a record at or after `timestamp`
-    /// (`Timestamp(i64::MAX)` finds nothing), for the caller to look into.
+    /// The first visible batch that ends at `from` or behind it and may hold a record at or after `timestamp`
+    /// (`Timestamp(i64::MAX)` finds nothing), for the caller to look into. If it finds nothing there, it asks again for
+    /// what follows.
     async fn find_timestamp(
         &self,
         partition: TopicPartition,
         timestamp: Timestamp,
+        from: Offset,
     ) -> Result<TimestampMatch, ReadError>;
 
     /// The visible batch with the largest timestamp, for ListOffsets -3 (KIP-734).

@@ -1,8 +1,8 @@
 //! Reading.
 
 use bytes::Bytes;
-use weir_ids::{LeaderEpoch, Offset, TopicPartition};
-use weir_segment_store::Reference;
+use weir_ids::{LeaderEpoch, Offset, Timestamp, TopicPartition};
+use weir_segment_store::{ReadError as StoredError, Reader, Reference, pages::PageRef};
 
 /// Which records a reader may see.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -71,7 +71,33 @@ pub enum Entries {
     Tail(Vec<Bytes>),
     /// They are in the store: read them there, from the asked offset on, in this order. Ends before
     /// what the tail holds.
-    Stored(Vec<Reference>),
+    Stored(Places),
+}
+
+/// Where in the store records are.
+#[derive(Clone, Debug)]
+pub enum Places {
+    /// There.
+    Known(Vec<Reference>),
+    /// Where this page says.
+    Listed(PageRef),
+}
+
+impl Places {
+    /// The references from the one on that holds `from`.
+    ///
+    /// # Errors
+    /// When the page can't be read.
+    pub async fn references(
+        self,
+        reader: &Reader,
+        from: Offset,
+    ) -> Result<Vec<Reference>, StoredError> {
+        match self {
+            Self::Known(references) => Ok(references),
+            Self::Listed(page) => reader.references(&page, from, Timestamp(i64::MIN)).await,
+        }
+    }
 }
 
 /// What a search by timestamp found. The caller looks into the batch for the exact record.
@@ -83,6 +109,8 @@ pub enum TimestampMatch {
     Batch(Bytes),
     /// In the batches of this stored range.
     Stored(Reference),
+    /// In those of a stored range that this page lists.
+    Paged(PageRef),
 }
 
 /// Why a read was not answered.

@@ -1,9 +1,8 @@
 //! What the collector needs to know of a session.
 
-use std::collections::BTreeSet;
-
 use weir_ids::{SessionId, TopicPartition};
-use weir_segment_store::ObjectName;
+
+use crate::Named;
 
 /// Everything that a live session refers to (`docs/proof.md`): what the partitions refer to that it has
 /// open or still covers, what its recoveries under way have read, and what its last published and its
@@ -12,8 +11,8 @@ use weir_segment_store::ObjectName;
 pub struct SessionReport {
     /// Who says so.
     pub session: SessionId,
-    /// The objects.
-    pub names: BTreeSet<ObjectName>,
+    /// What that is.
+    pub named: Named,
     /// The partitions that it owns and has open.
     pub partitions: Vec<TopicPartition>,
 }

@@ -7,13 +7,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use weir_ids::{SessionId, TopicPartition};
+use weir_ids::{Offset, SessionId, TopicPartition};
 use weir_meta::model::CheckpointPointer;
 use weir_runtime::planted::{Bug, is_planted};
-use weir_segment_store::{ObjectName, checkpoint::Chain};
+use weir_segment_store::{ObjectName, checkpoint::Chain, pages::PageRef};
 
 use super::candidates::{Unnamed, candidates};
-use crate::{client::SessionReport, recovery::Census};
+use crate::{Named, client::SessionReport, recovery::Census};
 
 /// Why a round ends without having found anything out. A later one may.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +41,7 @@ pub enum Skipped {
 #[derive(Debug)]
 pub(super) struct Begun {
     unnamed: Unnamed,
+    pages: BTreeMap<PageRef, Offset>,
     /// Sessions that were live when the round began.
     live: BTreeSet<SessionId>,
     claimed: BTreeSet<TopicPartition>,
@@ -53,6 +54,8 @@ pub(super) struct Begun {
 #[derive(Debug)]
 pub(super) struct Asking {
     unnamed: Unnamed,
+    /// Pages that are named, and from which offset on what they list is needed.
+    pages: BTreeMap<PageRef, Offset>,
     missing: BTreeSet<SessionId>,
     unowned: BTreeSet<TopicPartition>,
 }
@@ -75,6 +78,7 @@ impl Begun {
         let live = census.wals.iter().filter(|(_, (wal, _))| wal.sealed.is_none());
         Ok(Self {
             unnamed: candidates(listed, &census.wals),
+            pages: BTreeMap::new(),
             live: live.map(|(session, _)| *session).collect(),
             claimed: census.claimed.into_iter().collect(),
             needs: census.needs,
@@ -96,11 +100,14 @@ impl Begun {
         }
         let from = self.needs.partition_point(|(needed, _)| *needed < session);
         let needs = self.needs[from..].iter().take_while(|(needed, _)| *needed == session);
+        let mut named = Named { pages: std::mem::take(&mut self.pages), ..Named::default() };
         for listing in needs.filter_map(|(_, partition)| chain.partitions.get(partition)) {
-            for reference in &listing.references {
-                self.unnamed.remove(&reference.object);
-            }
+            named.add(listing);
         }
+        for name in &named.objects {
+            self.unnamed.remove(name);
+        }
+        self.pages = named.pages;
     }
 
     /// All chains are read. `live` are the sessions that are live now: one that began since then may have
@@ -112,9 +119,10 @@ impl Begun {
         }
         if is_planted(Bug::SessionsNotAsked) {
             let (missing, unowned) = Default::default();
-            return Ok(Asking { unnamed: self.unnamed, missing, unowned });
+            return Ok(Asking { unnamed: self.unnamed, pages: self.pages, missing, unowned });
         }
-        Ok(Asking { unnamed: self.unnamed, missing: live, unowned: self.claimed })
+        let (unnamed, pages, unowned) = (self.unnamed, self.pages, self.claimed);
+        Ok(Asking { unnamed, pages, missing: live, unowned })
     }
 }
 
@@ -137,9 +145,7 @@ impl Asking {
         if !is_live {
             return Err(Skipped::Ended(asked));
         }
-        for name in &report.names {
-            self.unnamed.remove(name);
-        }
+        self.name(report.named);
         for partition in &report.partitions {
             self.unowned.remove(partition);
         }
@@ -147,8 +153,27 @@ impl Asking {
         Ok(())
     }
 
-    /// What nobody has named.
+    /// This is needed.
+    pub(super) fn name(&mut self, named: Named) {
+        for name in &named.objects {
+            self.unnamed.remove(name);
+        }
+        let mut all = Named { pages: std::mem::take(&mut self.pages), ..Named::default() };
+        named.pages.into_iter().for_each(|(page, from)| all.add_page(page, from));
+        self.pages = all.pages;
+    }
+
+    /// A page that is named and has not been read, and from which offset on what it lists is needed.
+    pub(super) fn take_page(&mut self) -> Option<(PageRef, Offset)> {
+        self.pages.pop_first()
+    }
+
+    /// What nobody has named. All pages must have been read.
     pub(super) fn end(self) -> Result<Unnamed, Skipped> {
+        assert!(
+            self.pages.is_empty(),
+            "pages are read before anything counts as unnamed: {self:?}"
+        );
         if let Some(session) = self.missing.first() {
             return Err(Skipped::NotReported(*session));
         }

@@ -10,7 +10,7 @@ use weir_meta::{
     model::{CheckpointPointer, Record, Wal},
     store::list,
 };
-use weir_segment_store::{ObjectName, StoreError, checkpoint::Chain, journal};
+use weir_segment_store::{ObjectName, ReadError, StoreError, checkpoint::Chain, journal};
 
 use super::{
     Collector,
@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     client::SessionReport,
+    named::listed_by,
     recovery::{Census, SessionError, read_chain},
 };
 
@@ -55,6 +56,9 @@ pub enum RoundError {
     /// The trim of a sealed session can't be moved.
     #[error(transparent)]
     Trim(#[from] TrimError),
+    /// A page that lists what is needed can't be read.
+    #[error(transparent)]
+    Page(#[from] ReadError),
     /// The store can't be listed, read, or told to delete.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -81,6 +85,7 @@ impl Collector {
         self.read_chains(&mut begun).await?;
         let mut asking = begun.ask(self.live().await?)?;
         self.ask(&mut asking).await?;
+        self.read_pages(&mut asking).await?;
         let unnamed = asking.end()?;
         let due = self.grace.found(&unnamed, Instant::now(), self.settings.grace);
         let due = files.spare(&*self.deps.journal, due, self.settings.requests).await?;
@@ -165,6 +170,25 @@ impl Collector {
             asking.report(session, report, is_live)?;
         }
         Ok(())
+    }
+
+    /// Reads what is named by pages only.
+    async fn read_pages(&self, asking: &mut Asking) -> Result<(), RoundError> {
+        loop {
+            let pages: Vec<_> = std::iter::from_fn(|| asking.take_page()).collect();
+            if pages.is_empty() {
+                return Ok(());
+            }
+            let reader = &self.reader;
+            let reads = pages
+                .into_iter()
+                .map(|(page, from)| async move { listed_by(reader, &page, from).await });
+            let reads: Vec<_> = reads.collect();
+            let mut listed = stream::iter(reads).buffer_unordered(self.settings.requests);
+            while let Some(named) = listed.try_next().await? {
+                asking.name(named);
+            }
+        }
     }
 
     /// What `session` reports, and whether it was still live after that.

@@ -12,7 +12,7 @@ use weir_meta::{
     views::View,
 };
 use weir_runtime::{Stop, Tasks, watch};
-use weir_segment_store::{Store, journal::Journal};
+use weir_segment_store::{Reader, ReaderSettings, Store, journal::Journal};
 
 use super::{Collected, RoundError, fences::Fences, grace::Grace};
 use crate::client::Brokers;
@@ -65,13 +65,15 @@ pub struct Collector {
     pub(super) settings: CollectorSettings,
     pub(super) grace: Grace,
     pub(super) fences: Fences,
+    pub(super) reader: Reader,
 }
 
 impl Collector {
     /// A collector that has seen nothing. It works when its rounds are called; most callers want
     /// [`Collector::start`].
     pub fn new(deps: CollectorDeps, settings: CollectorSettings) -> Self {
-        Self { deps, settings, grace: Grace::default(), fences: Fences::default() }
+        let reader = Reader::new(deps.store.clone(), ReaderSettings::default());
+        Self { deps, settings, grace: Grace::default(), fences: Fences::default(), reader }
     }
 
     /// Stands for election on this node and runs rounds whenever it is elected, as one of `tasks`.

@@ -3,7 +3,8 @@
 //! One task ([`task`]) looks for what is due whenever a checkpoint has been written. It takes the partitions that have
 //! something, neighbours together, reads their ranges, several at once, and writes one sorted object of all ([`gather`]);
 //! then the shards replace what they refer to. The next checkpoint lists those partitions whole, and that publishes the
-//! fold. One that fails is begun again later: nothing refers to it yet.
+//! fold. One that fails is begun again later: nothing refers to it yet. What is not due any more is listed by pages
+//! ([`page`]) where there is much of it, so that an owner holds little, however old a partition is.
 //!
 //! Invariants:
 //! - A fold replaces references by others to the same batches of the same epochs, nothing else.
@@ -12,6 +13,7 @@
 //! - There is memory for one fold at a time, and producers that wait for room go first.
 
 mod gather;
+mod page;
 mod task;
 
 use std::{
@@ -20,7 +22,12 @@ use std::{
 };
 
 use weir_ids::{LeaderEpoch, TopicPartition};
-use weir_segment_store::{ObjectName, Reference, fold::Rule, journal::Checkpointing};
+use weir_segment_store::{
+    ObjectName, Reference,
+    fold::Rule,
+    journal::Checkpointing,
+    pages::{Page, PageRef},
+};
 
 pub(crate) use task::{Folder, FolderDeps};
 
@@ -33,6 +40,8 @@ pub(crate) struct FoldSettings {
     pub(crate) rule: Rule,
     /// About how many bytes of records make one object.
     pub(crate) object_bytes: u64,
+    /// How many entries a page has.
+    pub(crate) page_entries: usize,
 }
 
 /// The least and the most that one takes.
@@ -42,7 +51,7 @@ const MOST_BYTES: u64 = 128 << 20;
 impl FoldSettings {
     pub(crate) fn of(broker: &BrokerSettings, log: Checkpointing) -> Self {
         let rule = Rule { enough: broker.fold_after, long_bytes: log.in_place_bytes };
-        Self { rule, object_bytes: object_bytes(broker) }
+        Self { rule, object_bytes: object_bytes(broker), page_entries: broker.page_entries }
     }
 }
 
@@ -78,6 +87,20 @@ impl Due {
 pub(crate) struct Folded {
     pub(crate) due: Due,
     pub(crate) by: Vec<Reference>,
+}
+
+/// What a new page is to list, as it was under an epoch.
+#[derive(Clone, Debug)]
+pub(crate) struct DuePage {
+    pub(crate) epoch: LeaderEpoch,
+    pub(crate) page: Page,
+}
+
+/// A page that is written.
+#[derive(Clone, Debug)]
+pub(crate) struct Paged {
+    pub(crate) due: DuePage,
+    pub(crate) at: PageRef,
 }
 
 /// The objects that folds are writing, or have written for partitions that do not name them yet. Clones share it.

@@ -51,7 +51,7 @@ pub(crate) struct FolderDeps {
 
 /// The folds of one session.
 pub(crate) struct Folder {
-    deps: FolderDeps,
+    pub(super) deps: FolderDeps,
     reader: Reader,
     /// The partition that was looked at last: the next is behind it.
     after: Option<TopicPartition>,
@@ -61,7 +61,7 @@ pub(crate) struct Folder {
 
 /// Why nothing is folded for now.
 #[derive(Debug, thiserror::Error)]
-enum Failed {
+pub(super) enum Failed {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -104,7 +104,7 @@ impl Folder {
         loop {
             let dues = self.due().await?;
             if dues.is_empty() {
-                return Ok(());
+                return self.page_off().await;
             }
             self.give_way().await;
             self.fold(dues).await?;
@@ -155,19 +155,17 @@ impl Folder {
         }
         let number = self.deps.numbers.next();
         let name = ObjectName::Sorted { session: self.deps.session, number };
-        let header = Header {
-            cluster: self.deps.cluster,
-            session: self.deps.session,
-            number,
-            put_id: self.deps.runtime.random_u64(),
-            kind: Kind::Sorted,
-        };
-        let gathered = gather(&header, reads);
+        let gathered = gather(&self.header(number, Kind::Sorted), reads);
         let _named = self.deps.folding.name(name);
         self.deps.store.create(name, &gathered.body.parts).await?;
         self.deps.metrics.folds.inc();
         self.deps.metrics.folded_bytes.inc_by(gathered.body.len);
         self.replace(gathered.folded(name)).await
+    }
+
+    pub(super) fn header(&self, number: u64, kind: Kind) -> Header {
+        let FolderDeps { cluster, session, .. } = self.deps;
+        Header { cluster, session, number, put_id: self.deps.runtime.random_u64(), kind }
     }
 
     /// All that is due, object by object; without what can't be read.

@@ -2,7 +2,9 @@
 //! `logs/` key needs them any more (DESIGN §6).
 
 use weir_ids::LeaderEpoch;
-use weir_segment_store::{ObjectName, checkpoint::Listing};
+use weir_segment_store::checkpoint::Listing;
+
+use crate::Named;
 
 /// What checkpoints say of a released partition.
 pub(crate) struct Covered(Listing);
@@ -26,8 +28,8 @@ impl Covered {
         self.0.clone()
     }
 
-    /// The objects that its records are read from.
-    pub(crate) fn objects(&self) -> impl Iterator<Item = ObjectName> {
-        self.0.references.iter().map(|reference| reference.object)
+    /// Names what its records are read from.
+    pub(crate) fn add_to(&self, named: &mut Named) {
+        named.add(&self.0);
     }
 }

@@ -1,9 +1,9 @@
-//! References that are replaced by others to the same batches.
+//! References that are replaced by others to the same batches, or by pages that list them.
 
-use weir_segment_store::fold::Rule;
+use weir_segment_store::{fold::Rule, pages::Page};
 
 use super::Partition;
-use crate::fold::{Due, Folded};
+use crate::fold::{Due, DuePage, Folded, Paged};
 
 impl Partition {
     /// Neighbours that are worth being written once more as one range.
@@ -30,5 +30,20 @@ impl Partition {
         references.splice(range, by);
         assert!(self.listing.is_dense(), "{}: a fold leaves a hole: {:?}", self.id, self.listing);
         true
+    }
+
+    /// The oldest that it refers to, if there is so much that a page is to list it.
+    pub(crate) fn due_page(&self, entries: usize) -> Option<DuePage> {
+        let entries = self.listing.due_page(entries).filter(|_| !self.frozen)?;
+        Some(DuePage { epoch: self.epoch, page: Page { partition: self.id, entries } })
+    }
+
+    /// There is such a page now. Returns whether the partition refers to it from now on: not if some of what it lists
+    /// is gone.
+    pub(crate) fn paged(&mut self, paged: &Paged) -> bool {
+        let Paged { due: DuePage { epoch, page }, at } = paged;
+        let is_paged = *epoch == self.epoch && self.listing.page_off(&page.entries, *at);
+        assert!(self.listing.is_dense(), "{}: a page leaves a hole: {:?}", self.id, self.listing);
+        is_paged
     }
 }

@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use weir_ids::{LeaderEpoch, Offset, Timestamp, TopicPartition};
 use weir_runtime::planted::{Bug, is_planted};
-use weir_segment_store::{ObjectName, checkpoint::Listing};
+use weir_segment_store::checkpoint::Listing;
 
 pub(crate) use append::{Accepted, Verdict};
 pub(crate) use covered::Covered;
@@ -33,6 +33,7 @@ pub(crate) use producers::Producers;
 pub(crate) use tail::TailBatch;
 
 use crate::{
+    Named,
     client::{AppendError, Offsets, TailEvent, TailSink},
     topic_rules::TopicRules,
 };
@@ -176,11 +177,9 @@ impl Partition {
         Listing { epoch: self.epoch, ..self.listing.clone() }
     }
 
-    /// The objects that its records are read from.
-    pub(crate) fn objects(&self) -> Vec<ObjectName> {
-        let mut names: Vec<_> = self.listing.references.iter().map(|r| r.object).collect();
-        names.dedup();
-        names
+    /// Names what its records are read from.
+    pub(crate) fn add_to(&self, named: &mut Named) {
+        named.add(&self.listing);
     }
 
     /// Drops what the tail holds up to `last`, which has been checkpointed. Returns the bytes freed.

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use weir_ids::{LeaderEpoch, Offset, Timestamp};
-use weir_segment_store::Reference;
+use weir_segment_store::{Reference, checkpoint::Listing};
 
 use super::Partition;
-use crate::client::{Entries, Read, ReadError, ReadOutcome, TimestampMatch};
+use crate::client::{Entries, Places, Read, ReadError, ReadOutcome, TimestampMatch};
 
 /// How many references one answer names at most.
 const MAX_REFERENCES: usize = 64;
@@ -33,7 +33,10 @@ impl Partition {
                 pieces => Entries::Tail(pieces),
             }
         } else {
-            Entries::Stored(self.stored(offset, end, read.max_bytes))
+            match self.listing.page_with(offset) {
+                Some(page) => Entries::Stored(Places::Listed(*page)),
+                None => Entries::Stored(Places::Known(self.stored(offset, end, read.max_bytes))),
+            }
         };
         Ok(ReadOutcome { offsets, entries })
     }
@@ -67,16 +70,20 @@ impl Partition {
             .collect()
     }
 
-    /// The first visible batch that may hold a record at or after `timestamp`.
-    pub(crate) fn find_timestamp(&self, timestamp: Timestamp) -> TimestampMatch {
-        let start = self.listing.log_start;
-        let stored = self.listing.references.iter().find(|r| r.max_timestamp >= timestamp);
-        if let Some(reference) = stored {
+    /// The first visible batch that ends at `from` or behind it and may hold a record at or after `timestamp`.
+    pub(crate) fn find_timestamp(&self, timestamp: Timestamp, from: Offset) -> TimestampMatch {
+        let from = from.max(self.listing.log_start);
+        let may = |last: Offset, newest: Timestamp| last >= from && newest >= timestamp;
+        let Listing { pages, references, next, .. } = &self.listing;
+        if let Some(page) = pages.iter().find(|it| may(it.last, it.max_timestamp)) {
+            return TimestampMatch::Paged(*page);
+        }
+        if let Some(reference) = references.iter().find(|it| may(it.last, it.max_timestamp)) {
             return TimestampMatch::Stored(*reference);
         }
         let in_tail = self
             .tail
-            .from(self.listing.next.max(start))
+            .from(from.max(*next))
             .take_while(|batch| batch.last < self.durable)
             .find(|batch| batch.max_timestamp >= timestamp);
         match in_tail {
@@ -85,25 +92,22 @@ impl Partition {
         }
     }
 
-    /// The visible batch with the largest timestamp.
+    /// The visible batch with the largest timestamp, the first of several, as Kafka has it.
     pub(crate) fn find_max_timestamp(&self) -> TimestampMatch {
-        let stored = self.listing.references.iter();
-        // The first of several equal ones, as Kafka has it: `max_by_key` gives the last.
-        let stored = stored.rev().max_by_key(|reference| reference.max_timestamp);
-        let in_tail = self
-            .tail
-            .from(self.listing.next)
-            .take_while(|batch| batch.last < self.durable)
-            .collect::<Vec<_>>()
-            .into_iter()
-            .rev()
-            .max_by_key(|batch| batch.max_timestamp);
+        let pages = self.listing.pages.iter();
+        let pages = pages.map(|it| (it.max_timestamp, TimestampMatch::Paged(*it)));
+        let references = self.listing.references.iter();
+        let references = references.map(|it| (it.max_timestamp, TimestampMatch::Stored(*it)));
+        let stored = pages.chain(references);
+        let stored = stored.reduce(|best, next| if next.0 > best.0 { next } else { best });
+        let in_tail =
+            self.tail.from(self.listing.next).take_while(|batch| batch.last < self.durable).reduce(
+                |best, next| if next.max_timestamp > best.max_timestamp { next } else { best },
+            );
         match (stored, in_tail) {
-            (Some(stored), Some(tail)) if tail.max_timestamp > stored.max_timestamp => {
-                TimestampMatch::Batch(joined(tail.batch.pieces()))
-            }
-            (Some(stored), _) => TimestampMatch::Stored(*stored),
-            (None, Some(tail)) => TimestampMatch::Batch(joined(tail.batch.pieces())),
+            (Some((newest, stored)), Some(tail)) if tail.max_timestamp <= newest => stored,
+            (_, Some(tail)) => TimestampMatch::Batch(joined(tail.batch.pieces())),
+            (Some((_, stored)), None) => stored,
             (None, None) => TimestampMatch::None,
         }
     }

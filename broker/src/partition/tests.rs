@@ -7,15 +7,19 @@ use weir_ids::{
     LeaderEpoch, Offset, PartitionIndex, ProducerEpoch, ProducerId, Sequence, Timestamp, TopicId,
 };
 use weir_protocol::records::{BatchBuilder, Compression, Patcher, split};
-use weir_segment_store::{ByteRange, ObjectName, Reference, object::BatchEntry};
+use weir_segment_store::{
+    ByteRange, ObjectName, Reference,
+    object::BatchEntry,
+    pages::{PAGE_ENTRIES, PageRef},
+};
 
 use super::*;
 use crate::{
     client::{
-        Acks, Append, Appended, Entries, Isolation, Origin, Read, ReadError, Receipt, Refused,
-        TimestampMatch, receipt, tail,
+        Acks, Append, Appended, Entries, Isolation, Origin, Places, Read, ReadError, Receipt,
+        Refused, TimestampMatch, receipt, tail,
     },
-    fold::Folded,
+    fold::{Folded, Paged},
 };
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
@@ -370,7 +374,7 @@ fn what_was_checkpointed_and_evicted_is_found_in_the_store() {
     assert_eq!(scene.tail_bases(0, u32::MAX), [0, 1], "the tail still holds it");
     assert_eq!(scene.partition.evict(Offset(1)), 2);
     match scene.read(0, 100).unwrap() {
-        Entries::Stored(references) => assert_eq!(references[0].last, Offset(1)),
+        Entries::Stored(Places::Known(references)) => assert_eq!(references[0].last, Offset(1)),
         other => panic!("{other:?}"),
     }
     scene.durable(3);
@@ -444,8 +448,14 @@ fn epochs_and_timestamps_are_found() {
     let mut next = next.partition;
     next.epoch = LeaderEpoch(6);
     assert_eq!(next.epoch_end(LeaderEpoch(5)), Some((LeaderEpoch(4), Offset(4))));
-    assert!(matches!(scene.partition.find_timestamp(Timestamp(0)), TimestampMatch::Stored(_)));
-    assert!(matches!(scene.partition.find_timestamp(Timestamp(i64::MAX)), TimestampMatch::None));
+    assert!(matches!(
+        scene.partition.find_timestamp(Timestamp(0), Offset::ZERO),
+        TimestampMatch::Stored(_)
+    ));
+    assert!(matches!(
+        scene.partition.find_timestamp(Timestamp(i64::MAX), Offset::ZERO),
+        TimestampMatch::None
+    ));
     scene.durable(5);
     assert!(matches!(scene.partition.find_max_timestamp(), TimestampMatch::Stored(_)));
 }
@@ -520,4 +530,77 @@ fn a_fold_replaces_what_was_read_and_nothing_else() {
     let mut frozen = stored(&[100; 4], TopicRules::default());
     frozen.partition.freeze();
     assert!(frozen.partition.due(&rule).is_none(), "another will do it");
+}
+
+/// A partition with two stored ranges of ten offsets more than stay outside of a page, as many as a page lists.
+fn paged(rules: TopicRules) -> (Scene, PageRef) {
+    let mut scene = stored(&[100; 2 * PAGE_ENTRIES + 2], rules);
+    let due = scene.partition.due_page(PAGE_ENTRIES).unwrap();
+    let (object, count) =
+        (ObjectName::Pages { session: weir_ids::SessionId(2), number: 1 }, PAGE_ENTRIES as i64);
+    let newest = scene.partition.listing.references[PAGE_ENTRIES - 1].max_timestamp;
+    let at = PageRef {
+        object,
+        place: ByteRange { at: 64, len: 9_000 },
+        level: 0,
+        base: Offset(0),
+        last: Offset(count * 10 - 1),
+        max_timestamp: newest,
+        bytes: 100 * count as u64,
+    };
+    assert!(scene.partition.paged(&Paged { due: due.clone(), at }));
+    assert!(!scene.partition.paged(&Paged { due, at }), "that is listed already");
+    assert!(scene.partition.due_page(PAGE_ENTRIES).is_none());
+    (scene, at)
+}
+
+fn place(scene: &Scene, offset: i64) -> Places {
+    let (epoch, max_bytes, isolation) = (None, 100, Isolation::ReadUncommitted);
+    let read = Read { partition: id(), epoch, offset: Offset(offset), max_bytes, isolation };
+    match scene.partition.read(&read).unwrap().entries {
+        Entries::Stored(places) => places,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_a_page_lists_is_read_through_it() {
+    let (mut scene, page) = paged(TopicRules::default());
+    assert!(matches!(place(&scene, 0), Places::Listed(at) if at == page));
+    assert!(matches!(place(&scene, page.last.0), Places::Listed(at) if at == page));
+    assert!(
+        matches!(place(&scene, page.last.0 + 1), Places::Known(there) if there[0].base == page.last.plus(1))
+    );
+    let find = |scene: &Scene, timestamp, from| scene.partition.find_timestamp(timestamp, from);
+    let newest = page.max_timestamp;
+    assert!(matches!(find(&scene, newest, Offset(0)), TimestampMatch::Paged(at) if at == page));
+    let behind = find(&scene, newest, page.last.plus(1));
+    assert!(matches!(behind, TimestampMatch::Stored(at) if at.base == page.last.plus(1)));
+    let mut named = Named::default();
+    scene.partition.add_to(&mut named);
+    assert!(named.objects.contains(&page.object));
+    assert_eq!(named.pages, [(page, Offset(0))].into());
+    scene.partition.start_at(Offset(15));
+    let mut named = Named::default();
+    scene.partition.add_to(&mut named);
+    assert_eq!(named.pages, [(page, Offset(15))].into(), "what lies below is not needed");
+}
+
+#[test]
+fn what_a_page_lists_expires_with_its_last_record() {
+    let of =
+        |retention_ms| TopicRules { retention_ms: Some(retention_ms), ..TopicRules::default() };
+    // The ranges are a minute apart, the last one is of now.
+    let newest = (PAGE_ENTRIES as i64 + 1) * 60_000 + 60_000;
+    assert_eq!(paged(of(newest)).0.partition.expired(NOW), None);
+    let page_end = Offset(PAGE_ENTRIES as i64 * 10);
+    assert_eq!(paged(of(newest - 1)).0.partition.expired(NOW), Some(page_end));
+    let bytes = 100 * PAGE_ENTRIES as u64 + 200;
+    let of = |most| TopicRules {
+        retention_ms: None,
+        retention_bytes: Some(most),
+        ..TopicRules::default()
+    };
+    assert_eq!(paged(of(bytes + 1)).0.partition.expired(NOW), None);
+    assert_eq!(paged(of(bytes)).0.partition.expired(NOW), Some(page_end));
 }

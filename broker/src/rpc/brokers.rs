@@ -180,9 +180,10 @@ impl BrokerClient for RemoteBroker {
         &self,
         partition: TopicPartition,
         timestamp: Timestamp,
+        from: Offset,
     ) -> Result<TimestampMatch, ReadError> {
-        let (of, timestamp) = (Some(partition.into()), timestamp.0);
-        let question = wire::TimestampQuestion { partition: of, timestamp };
+        let (of, timestamp, from) = (Some(partition.into()), timestamp.0, from.0);
+        let question = wire::TimestampQuestion { partition: of, timestamp, from };
         let asking = async move |mut client: Client<Channel>| client.find_timestamp(question).await;
         let asked = self.ask(asking, timestamp_answer).await;
         asked.unwrap_or(Err(ReadError::NotOwner(partition)))

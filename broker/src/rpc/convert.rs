@@ -8,12 +8,15 @@ use weir_ids::{
     LeaderEpoch, Offset, PartitionIndex, SessionId, Timestamp, TopicId, TopicPartition,
 };
 use weir_rpc::tonic::Status;
-use weir_segment_store::{ObjectName, Reference};
+use weir_segment_store::{ObjectName, Reference, pages::PageRef};
 
 use super::wire;
-use crate::client::{
-    Acks, Append, Appended, Entries, Isolation, Offsets, Origin, Read, ReadOutcome, SessionReport,
-    TailEvent, TimestampMatch,
+use crate::{
+    Named,
+    client::{
+        Acks, Append, Appended, Entries, Isolation, Offsets, Origin, Places, Read, ReadOutcome,
+        SessionReport, TailEvent, TimestampMatch,
+    },
 };
 
 /// A message that makes no sense.
@@ -169,7 +172,8 @@ impl From<ReadOutcome> for wire::ReadOutcome {
         let entries = match outcome.entries {
             Entries::None => None,
             Entries::Tail(slices) => Some(Wire::Tail(wire::Slices { slices })),
-            Entries::Stored(references) => Some(Wire::Stored(Reference::encode(&references))),
+            Entries::Stored(Places::Known(there)) => Some(Wire::Stored(Reference::encode(&there))),
+            Entries::Stored(Places::Listed(page)) => Some(Wire::Paged(PageRef::encode(&[page]))),
         };
         Self { offsets: Some(outcome.offsets.into()), entries }
     }
@@ -181,13 +185,28 @@ pub(super) fn read_outcome(wire: wire::ReadOutcome) -> Result<ReadOutcome, Statu
     let entries = match wire.entries {
         None => Entries::None,
         Some(Wire::Tail(tail)) => Entries::Tail(tail.slices),
-        Some(Wire::Stored(stored)) => Entries::Stored(references(&stored)?),
+        Some(Wire::Stored(stored)) => Entries::Stored(Places::Known(references(&stored)?)),
+        Some(Wire::Paged(page)) => Entries::Stored(Places::Listed(one_page(&page)?)),
     };
     Ok(ReadOutcome { offsets, entries })
 }
 
 fn references(bytes: &[u8]) -> Result<Vec<Reference>, Status> {
     Reference::decode(bytes).map_err(|error| nonsense(&error.to_string()))
+}
+
+fn pages(bytes: &[u8]) -> Result<Vec<PageRef>, Status> {
+    if bytes.is_empty() {
+        return Ok(Vec::new()); // From a broker that knows none.
+    }
+    PageRef::decode(bytes).map_err(|error| nonsense(&error.to_string()))
+}
+
+fn one_page(bytes: &[u8]) -> Result<PageRef, Status> {
+    match pages(bytes)?.as_slice() {
+        [page] => Ok(*page),
+        _ => Err(nonsense("not one page")),
+    }
 }
 
 impl From<TimestampMatch> for wire::TimestampMatch {
@@ -197,6 +216,7 @@ impl From<TimestampMatch> for wire::TimestampMatch {
             TimestampMatch::None => None,
             TimestampMatch::Batch(batch) => Some(Wire::Batch(batch)),
             TimestampMatch::Stored(stored) => Some(Wire::Stored(Reference::encode(&[stored]))),
+            TimestampMatch::Paged(page) => Some(Wire::Paged(PageRef::encode(&[page]))),
         };
         Self { r#match }
     }
@@ -211,6 +231,7 @@ pub(super) fn timestamp_match(wire: wire::TimestampMatch) -> Result<TimestampMat
             [stored] => TimestampMatch::Stored(*stored),
             _ => return Err(nonsense("not one reference")),
         },
+        Some(Wire::Paged(page)) => TimestampMatch::Paged(one_page(&page)?),
     })
 }
 
@@ -218,8 +239,10 @@ impl From<SessionReport> for wire::Report {
     fn from(report: SessionReport) -> Self {
         Self {
             session: report.session.0,
-            names: report.names.iter().map(ToString::to_string).collect(),
+            names: report.named.objects.iter().map(ToString::to_string).collect(),
             partitions: report.partitions.into_iter().map(Into::into).collect(),
+            pages: PageRef::encode(&report.named.pages.keys().copied().collect::<Vec<_>>()),
+            from: report.named.pages.values().map(|from| from.0).collect(),
         }
     }
 }
@@ -227,9 +250,16 @@ impl From<SessionReport> for wire::Report {
 pub(super) fn report(wire: wire::Report) -> Result<SessionReport, Status> {
     let name =
         |text: String| ObjectName::parse(&text).map_err(|error| nonsense(&error.to_string()));
+    let pages = pages(&wire.pages)?;
+    if pages.len() != wire.from.len() {
+        return Err(nonsense("not an offset a page"));
+    }
     Ok(SessionReport {
         session: SessionId(wire.session),
-        names: wire.names.into_iter().map(name).collect::<Result<_, _>>()?,
+        named: Named {
+            objects: wire.names.into_iter().map(name).collect::<Result<_, _>>()?,
+            pages: pages.into_iter().zip(wire.from.into_iter().map(Offset)).collect(),
+        },
         partitions: partitions(wire::Partitions { partitions: wire.partitions })?,
     })
 }

@@ -134,9 +134,9 @@ impl wire::broker_server::Broker for Service {
         &self,
         request: Request<wire::TimestampQuestion>,
     ) -> Result<Response<wire::TimestampAnswer>, Status> {
-        let wire::TimestampQuestion { partition, timestamp } = request.into_inner();
-        let partition = convert::partition(partition)?;
-        let found = self.client.find_timestamp(partition, Timestamp(timestamp)).await;
+        let wire::TimestampQuestion { partition, timestamp, from } = request.into_inner();
+        let (partition, timestamp) = (convert::partition(partition)?, Timestamp(timestamp));
+        let found = self.client.find_timestamp(partition, timestamp, Offset(from)).await;
         Ok(Response::new(timestamp_answer(found)))
     }
 

@@ -7,18 +7,18 @@
 
 mod task;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 use weir_ids::{LeaderEpoch, Offset, TopicId, TopicPartition};
-use weir_segment_store::{ObjectName, checkpoint::Listing};
+use weir_segment_store::checkpoint::Listing;
 
 pub(crate) use task::Shard;
 
 use crate::{
-    TopicRules,
+    Named, TopicRules,
     client::{Append, Read, ReadError, ReadOutcome, Resolver, TailSink},
-    fold::{Due, FoldSettings, Folded},
+    fold::{Due, DuePage, FoldSettings, Folded, Paged},
     partition::{Claimed, Partition},
 };
 
@@ -58,7 +58,7 @@ pub(crate) type Listings = Vec<(TopicPartition, Listing)>;
 /// What a shard's partitions refer to.
 #[derive(Default)]
 pub(crate) struct Held {
-    pub(crate) names: BTreeSet<ObjectName>,
+    pub(crate) named: Named,
     /// Those that are open.
     pub(crate) partitions: Vec<TopicPartition>,
 }
@@ -82,6 +82,8 @@ enum Message {
     StartAt(Vec<LogStart>),
     Due(FoldSettings, Option<TopicPartition>, oneshot::Sender<Vec<Due>>),
     Folded(Vec<Folded>, oneshot::Sender<Vec<TopicPartition>>),
+    DuePages(usize, usize, oneshot::Sender<Vec<DuePage>>),
+    Paged(Vec<Paged>, oneshot::Sender<Vec<TopicPartition>>),
     Durable(Vec<DurableChunk>),
     Trouble(Option<String>),
     Checkpointed(Vec<(TopicPartition, LeaderEpoch, Listing)>),
@@ -228,6 +230,30 @@ impl ShardHandle {
     pub(crate) async fn folded(&self, folded: Vec<Folded>) -> Result<Vec<TopicPartition>, Gone> {
         let (answer, answered) = oneshot::channel();
         self.send(Message::Folded(folded, answer));
+        answered.await.map_err(|_| Gone)
+    }
+
+    /// What new pages of so many entries are to list of its partitions; `most` pages of different partitions.
+    ///
+    /// # Errors
+    /// When the shard has ended.
+    pub(crate) async fn due_pages(
+        &self,
+        entries: usize,
+        most: usize,
+    ) -> Result<Vec<DuePage>, Gone> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::DuePages(entries, most, answer));
+        answered.await.map_err(|_| Gone)
+    }
+
+    /// These pages are written. Returns the partitions that refer to them from now on.
+    ///
+    /// # Errors
+    /// When the shard has ended.
+    pub(crate) async fn paged(&self, paged: Vec<Paged>) -> Result<Vec<TopicPartition>, Gone> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Paged(paged, answer));
         answered.await.map_err(|_| Gone)
     }
 

@@ -16,10 +16,10 @@ use super::{
     DurableChunk, Held, Listings, LogStart, Message, QueuedAppend, ReadAnswers, Reads, ShardInbox,
 };
 use crate::{
-    TopicRules,
+    Named, TopicRules,
     buffers::Buffers,
     client::{AppendError, Entries, ReadError, TailEvent, TailSink},
-    fold::{Due, FoldSettings, Folded},
+    fold::{Due, DuePage, FoldSettings, Folded, Paged},
     partition::{Accepted, Answered, Claimed, Covered, Partition, Verdict},
     wal::WalHandle,
 };
@@ -150,6 +150,10 @@ impl Shard {
                 let _ = answer.send(self.due(settings, after));
             }
             Message::Folded(folded, answer) => drop(answer.send(self.handle_folded(folded))),
+            Message::DuePages(entries, most, answer) => {
+                let _ = answer.send(self.due_pages(entries, most));
+            }
+            Message::Paged(paged, answer) => drop(answer.send(self.handle_paged(paged))),
             Message::Rules(topic, rules) => self.handle_rules(topic, &rules),
             Message::Drain(done) => {
                 self.draining = true;
@@ -272,9 +276,10 @@ impl Shard {
     }
 
     fn references(&self) -> Held {
-        let open = self.partitions.values().flat_map(Partition::objects);
-        let names = open.chain(self.covered.values().flat_map(Covered::objects)).collect();
-        Held { names, partitions: self.partitions.keys().copied().collect() }
+        let mut named = Named::default();
+        self.partitions.values().for_each(|partition| partition.add_to(&mut named));
+        self.covered.values().for_each(|covered| covered.add_to(&mut named));
+        Held { named, partitions: self.partitions.keys().copied().collect() }
     }
 
     fn expired(&self, now: Timestamp) -> Vec<LogStart> {
@@ -313,6 +318,19 @@ impl Shard {
             self.partitions.get_mut(&id)?.folded(folded).then_some(id)
         };
         folded.into_iter().filter_map(replace).collect()
+    }
+
+    fn due_pages(&self, entries: usize, most: usize) -> Vec<DuePage> {
+        let due = self.partitions.values().filter_map(|partition| partition.due_page(entries));
+        due.take(most).collect()
+    }
+
+    fn handle_paged(&mut self, paged: Vec<Paged>) -> Vec<TopicPartition> {
+        let page_off = |paged: Paged| {
+            let id = paged.due.page.partition;
+            self.partitions.get_mut(&id)?.paged(&paged).then_some(id)
+        };
+        paged.into_iter().filter_map(page_off).collect()
     }
 
     fn handle_durable(&mut self, chunks: Vec<DurableChunk>) {

@@ -119,6 +119,7 @@ impl World {
                 shards: 2,
                 sole: false,
                 fold_after: 64,
+                page_entries: 1_024,
                 retention_interval: Duration::from_secs(1),
             };
             let role = BrokerRole::start(deps, settings, of_broker, &tasks).await.unwrap();

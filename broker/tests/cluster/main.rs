@@ -123,6 +123,34 @@ async fn short_ranges_become_long_ones_and_whoever_takes_over_finds_them() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_pages_list_is_found_and_goes_with_its_page() {
+    let mut world = World::new(healthy()).await;
+    (world.fold_after, world.page_entries) = (100, 2);
+    let one = world.node(1).await;
+    let values: Vec<String> = (0..12).map(|number| number.to_string()).collect();
+    for value in &values {
+        one.append(0, world.batch(value, None)).await;
+        assert!(one.checkpoint().await);
+    }
+    until("there are pages, and pages of pages", async || {
+        (one.metric("weir_broker_pages_total").parse::<u32>().unwrap() >= 6).then_some(())
+    })
+    .await;
+    assert!(one.checkpoint().await);
+    one.die().await;
+    let again = world.node(1).await;
+    assert_eq!(again.read(0).await, values, "whoever takes over finds them");
+    assert!(again.is_paged(0).await);
+    world.configure("retention.bytes", "1").await;
+    until("all but the last is gone", async || {
+        (again.offsets(0).await.log_start.0 == 11).then_some(())
+    })
+    .await;
+    assert_eq!(again.read(0).await, values[11..]);
+    again.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn old_records_go_and_never_come_back() {
     let world = World::new(healthy()).await;
     let one = world.node(1).await;

@@ -10,7 +10,7 @@ use weir_broker::{
     BrokerDeps, BrokerRole, BrokerSettings, SlotSettings,
     client::{
         Acks, Append, AppendError, Appended, BrokerClient, Entries, Isolation, Offsets, Origin,
-        Read, ReadError,
+        Places, Read, ReadError,
     },
 };
 use weir_ids::{
@@ -47,6 +47,9 @@ pub(crate) struct World {
     pub(crate) store: Arc<dyn MetaStore>,
     pub(crate) runtime: Runtime,
     nodes: Vec<NodeId>,
+    /// How many short ranges become one, and how many references go to a page, at nodes that start from now on.
+    pub(crate) fold_after: usize,
+    pub(crate) page_entries: usize,
 }
 
 /// A node with a broker.
@@ -84,7 +87,7 @@ impl World {
         }
         store.txn(txn).await.unwrap();
         let runtime = Runtime::new(SystemClock, Seeded::new(3));
-        Self { objects, store, runtime, nodes }
+        Self { objects, store, runtime, nodes, fold_after: 3, page_entries: 1_024 }
     }
 
     /// A node that is up.
@@ -116,7 +119,8 @@ impl World {
             slots: SlotSettings::default(),
             shards: 2,
             sole: false,
-            fold_after: 3,
+            fold_after: self.fold_after,
+            page_entries: self.page_entries,
             retention_interval: Duration::from_secs(1),
         };
         let role = BrokerRole::start(deps, settings, view, &tasks).await.unwrap();
@@ -176,7 +180,9 @@ impl Node {
         let append = async || match self.try_append(partition, records.clone()).await {
             Ok(appended) => Some(appended.base.0),
             // The same batch again: an idempotent producer finds it if it is there.
-            Err(AppendError::NotOwner(_) | AppendError::Unclear(_)) => None,
+            Err(AppendError::NotOwner(_) | AppendError::Unclear(_) | AppendError::Storage(_)) => {
+                None
+            }
             Err(error) => panic!("{error}"),
         };
         until("the node owns the partition", append).await
@@ -211,7 +217,8 @@ impl Node {
             let bytes: Bytes = match outcome.entries {
                 Entries::None => return Ok(values),
                 Entries::Tail(pieces) => pieces.concat().into(),
-                Entries::Stored(references) => {
+                Entries::Stored(places) => {
+                    let references = places.references(&self.reader, offset).await.unwrap();
                     let read = self.reader.read(&references[0], offset, 2_000).await;
                     let (pieces, _) =
                         read.map_err(|error| ReadError::Storage(error.to_string()))?;
@@ -229,9 +236,18 @@ impl Node {
         let read =
             Read { partition: id(partition), epoch: None, offset, max_bytes: 1 << 30, isolation };
         match self.client.read(vec![read]).await.pop().unwrap().unwrap().entries {
-            Entries::Stored(references) => references.len(),
+            Entries::Stored(Places::Known(references)) => references.len(),
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Whether a page says where a partition begins.
+    pub(crate) async fn is_paged(&self, partition: u32) -> bool {
+        let offset = self.offsets(partition).await.log_start;
+        let (partition, isolation) = (id(partition), Isolation::ReadUncommitted);
+        let read = Read { partition, epoch: None, offset, max_bytes: 1, isolation };
+        let outcome = self.client.read(vec![read]).await.pop().unwrap().unwrap();
+        matches!(outcome.entries, Entries::Stored(Places::Listed(_)))
     }
 
     /// What is shown under a name.

@@ -163,18 +163,29 @@ impl Story {
     /// `no_reference_to_deleted`.
     async fn check_references(&self) {
         for life in &self.lives {
-            let names = life.report().await.names;
-            let objects = self.world.objects().await;
-            let read_from = |name: &&ObjectName| !matches!(name, ObjectName::Checkpoint { .. });
-            for name in names.iter().filter(read_from) {
-                assert!(objects.contains(name), "{:?} refers to {name}", life.session());
+            let mut missing = self.missing(life).await;
+            // What is named and not there may be about to be written.
+            for _ in 0..10 {
+                if !missing.is_empty() {
+                    pass(Duration::from_secs(5)).await;
+                    missing = self.missing(life).await;
+                }
             }
+            assert!(missing.is_empty(), "{:?} refers to {missing:?}", life.session());
         }
         for partition in 0..PARTITIONS {
             let life = &self.lives[self.owners[partition as usize]];
             let found = self.world.read(life, partition).await;
             assert!(found == self.expected[partition as usize], "partition {partition}");
         }
+    }
+
+    /// What a session refers to and is not in the store.
+    async fn missing(&self, life: &Life) -> Vec<ObjectName> {
+        let named = self.world.all(life.report().await.named).await;
+        let objects = self.world.objects().await;
+        let read_from = |name: &ObjectName| !matches!(name, ObjectName::Checkpoint { .. });
+        named.into_iter().filter(read_from).filter(|name| !objects.contains(name)).collect()
     }
 
     /// All is well from now on: what is left in the end is what somebody refers to.
@@ -205,7 +216,7 @@ impl Story {
     async fn check_what_is_left(&self) {
         let mut named = BTreeSet::new();
         for life in &self.lives {
-            named.extend(life.report().await.names);
+            named.extend(self.world.all(life.report().await.named).await);
         }
         let live: BTreeSet<SessionId> = self.lives.iter().map(Life::session).collect();
         let objects = self.world.objects().await;

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 use weir_broker::{
-    Broker, BrokerDeps, BrokerSettings, LocalBroker, SlotSettings, TopicRules,
+    Broker, BrokerDeps, BrokerSettings, LocalBroker, Named, SlotSettings, TopicRules,
     client::{
         Acks, Append, BrokerClient, Brokers, Entries, Isolation, Origin, Read, SessionReport,
     },
@@ -236,6 +236,7 @@ impl World {
             shards: 2,
             sole: false,
             fold_after: 3,
+            page_entries: 2,
             retention_interval: Duration::from_secs(1),
         };
         for _ in 0..PATIENCE {
@@ -290,6 +291,12 @@ impl World {
         self.tasks.shutdown().await.unwrap();
     }
 
+    /// All objects that are named there, as the store has it.
+    pub(crate) async fn all(&self, named: Named) -> BTreeSet<ObjectName> {
+        let reader = Reader::new(self.truth(), ReaderSettings::default());
+        named.all(&reader).await.unwrap()
+    }
+
     /// A batch of one record.
     pub(crate) fn batch(&self, value: &[u8]) -> Bytes {
         let mut builder = BatchBuilder::new();
@@ -309,7 +316,8 @@ impl World {
             let bytes: Bytes = match outcome.entries {
                 Entries::None => return values,
                 Entries::Tail(pieces) => pieces.concat().into(),
-                Entries::Stored(references) => {
+                Entries::Stored(places) => {
+                    let references = places.references(&reader, offset).await.unwrap();
                     let read = reader.read(&references[0], offset, max_bytes).await;
                     read.unwrap().0.concat().into()
                 }

@@ -149,6 +149,7 @@ impl World {
             shards: 2,
             sole: true,
             fold_after: 64,
+            page_entries: 2,
             retention_interval: std::time::Duration::from_secs(1),
         };
         let tasks = Tasks::new();
@@ -205,7 +206,8 @@ impl Life {
             let bytes: Bytes = match outcome.entries {
                 Entries::None => return Ok(values),
                 Entries::Tail(pieces) => pieces.concat().into(),
-                Entries::Stored(references) => {
+                Entries::Stored(places) => {
+                    let references = places.references(&self.reader, offset).await.unwrap();
                     let read = self.reader.read(&references[0], offset, MAX_BYTES).await;
                     read.unwrap().0.concat().into()
                 }

@@ -9,7 +9,7 @@ use weir_broker::client::{
 };
 use weir_ids::{Offset, TopicPartition};
 use weir_runtime::planted::{Bug, is_planted};
-use weir_segment_store::Reader;
+use weir_segment_store::{ReadError as StoredError, Reader};
 
 use crate::cluster::Cluster;
 
@@ -97,15 +97,21 @@ impl LogReader for BrokerLog {
         let batches = match outcome.entries {
             Entries::None => Vec::new(),
             Entries::Tail(batches) => batches,
-            Entries::Stored(references) => {
+            Entries::Stored(places) => {
+                let stored = |from| {
+                    move |error: StoredError| LogError::Stored {
+                        partition,
+                        from,
+                        reason: error.to_string(),
+                    }
+                };
+                let references = places.references(&self.stored, from).await;
+                let references = references.map_err(stored(from))?;
                 let mut batches = Vec::new();
                 let mut left = max_bytes;
                 for reference in references.into_iter().filter(|part| part.last >= from) {
                     let read = self.stored.read(&reference, from.max(reference.base), left).await;
-                    let (pieces, next) = read.map_err(|error| {
-                        let reason = error.to_string();
-                        LogError::Stored { partition, from: reference.base, reason }
-                    })?;
+                    let (pieces, next) = read.map_err(stored(reference.base))?;
                     let bytes: usize = pieces.iter().map(Bytes::len).sum();
                     left = left.saturating_sub(u32::try_from(bytes).unwrap_or(left));
                     batches.extend(pieces);

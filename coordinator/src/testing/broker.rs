@@ -251,6 +251,7 @@ impl BrokerClient for FakeBroker {
         &self,
         _: TopicPartition,
         _: Timestamp,
+        _: Offset,
     ) -> Result<TimestampMatch, ReadError> {
         Ok(TimestampMatch::None)
     }

@@ -6,7 +6,7 @@
 //!   topic · partition · tag (1 whole, 2 delta, 3 gone) · listing
 //! CRC32C of all before 4
 //!
-//! listing: epoch · log start · next · references · epoch starts · producers
+//! listing: epoch · log start · next · references · epoch starts · producers · from version 2 on: pages
 //! ```
 //!
 //! The head is fixed, all below it varints.
@@ -23,13 +23,16 @@ use weir_protocol::records::crc32c;
 
 use super::{Checkpoint, Line, Listing, PastBatch, ProducerState, REMEMBERED_BATCHES};
 use crate::{
+    pages::{get_refs, put_refs},
     reference,
     wire::{Cursor, Malformed, put_signed, put_varint},
 };
 
 /// How a checkpoint begins.
 pub const MAGIC: [u8; 8] = *b"WEIRCKP1";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// The oldest that is still read: its listings have no pages.
+const OLDEST: u32 = 1;
 
 /// Why bytes are not a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +41,9 @@ pub enum DecodeError {
     #[error("not a whole checkpoint: {0}")]
     NotACheckpoint(&'static str),
     /// A newer Weir wrote it.
-    #[error("checkpoint format version {0} is newer than this Weir understands (1): upgrade Weir")]
+    #[error(
+        "checkpoint format version {0} is newer than this Weir understands ({VERSION}): upgrade Weir"
+    )]
     NewerVersion(u32),
     /// The checksum does not fit.
     #[error("the checkpoint fails its checksum: stored {stored:08x}, computed {computed:08x}")]
@@ -117,6 +122,7 @@ fn put_listing(to: &mut BytesMut, listing: &Listing) {
             put_varint(to, batch.end.0.wrapping_sub(batch.base.0) as u64);
         }
     }
+    put_refs(to, &listing.pages);
 }
 
 /// Reads a checkpoint.
@@ -135,13 +141,14 @@ pub fn decode(bytes: &[u8]) -> Result<Checkpoint, DecodeError> {
     }
     let mut from = Cursor::new(&content[8..]);
     let version = from.u32("version")?;
-    if version != VERSION {
-        return Err(DecodeError::NewerVersion(version));
+    match version {
+        OLDEST..=VERSION => Ok(fields(&mut from, version)?),
+        0 => Err(DecodeError::NotACheckpoint("its version is 0")),
+        newer => Err(DecodeError::NewerVersion(newer)),
     }
-    Ok(fields(&mut from)?)
 }
 
-fn fields(from: &mut Cursor<'_>) -> Result<Checkpoint, Malformed> {
+fn fields(from: &mut Cursor<'_>, version: u32) -> Result<Checkpoint, Malformed> {
     let mut checkpoint = Checkpoint {
         session: SessionId(from.u64("session")?),
         number: from.u64("number")?,
@@ -160,8 +167,8 @@ fn fields(from: &mut Cursor<'_>) -> Result<Checkpoint, Malformed> {
         let topic = *topics.get(topic).ok_or_else(|| from.malformed("no such topic"))?;
         let partition = PartitionIndex(from.narrow("partition")?);
         let line = match from.u8("tag of a line")? {
-            1 => Line::Whole(get_listing(from)?),
-            2 => Line::Delta(get_listing(from)?),
+            1 => Line::Whole(get_listing(from, version)?),
+            2 => Line::Delta(get_listing(from, version)?),
             3 => Line::Gone,
             _ => return Err(from.malformed("unknown tag of a line")),
         };
@@ -175,7 +182,7 @@ fn get_offset(from: &mut Cursor<'_>, what: &'static str) -> Result<Offset, Malfo
     Ok(Offset(from.narrow(what)?))
 }
 
-fn get_listing(from: &mut Cursor<'_>) -> Result<Listing, Malformed> {
+fn get_listing(from: &mut Cursor<'_>, version: u32) -> Result<Listing, Malformed> {
     let epoch = LeaderEpoch(from.narrow_signed("leader epoch")?);
     let log_start = get_offset(from, "log start")?;
     let next = get_offset(from, "next offset")?;
@@ -193,7 +200,8 @@ fn get_listing(from: &mut Cursor<'_>) -> Result<Listing, Malformed> {
         let id = ProducerId(from.signed("producer id")?);
         producers.insert(id, get_producer(from)?);
     }
-    Ok(Listing { epoch, log_start, next, references, epoch_starts, producers })
+    let pages = if version == OLDEST { Vec::new() } else { get_refs(from)? };
+    Ok(Listing { epoch, log_start, next, pages, references, epoch_starts, producers })
 }
 
 fn get_producer(from: &mut Cursor<'_>) -> Result<ProducerState, Malformed> {

@@ -10,6 +10,7 @@ use weir_ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Timesta
 use crate::{
     Reference,
     object::{BatchEntry, BatchFlags},
+    pages::PageRef,
 };
 
 /// How many batches of a producer are remembered for recognising duplicates (KIP-98).
@@ -68,7 +69,9 @@ pub struct Listing {
     pub log_start: Offset,
     /// The offset behind the last.
     pub next: Offset,
-    /// Where the records are, by offset.
+    /// Where the oldest records are listed, by offset: pages of higher levels first.
+    pub pages: Vec<PageRef>,
+    /// Where the others are, by offset.
     pub references: Vec<Reference>,
     /// The first offset of each leader epoch that wrote something.
     pub epoch_starts: Vec<(LeaderEpoch, Offset)>,
@@ -82,6 +85,7 @@ impl Default for Listing {
             epoch: LeaderEpoch::NONE,
             log_start: Offset::ZERO,
             next: Offset::ZERO,
+            pages: Vec::new(),
             references: Vec::new(),
             epoch_starts: Vec::new(),
             producers: BTreeMap::new(),
@@ -122,7 +126,7 @@ impl Listing {
         );
     }
 
-    /// Adds what a later span of slots brought.
+    /// Adds what a later span of slots brought, which has no pages.
     pub fn extend(&mut self, later: Listing) {
         self.epoch = self.epoch.max(later.epoch);
         self.next = self.next.max(later.next);
@@ -147,29 +151,26 @@ impl Listing {
         self.start_at(self.log_start.max(later.log_start));
     }
 
-    /// Drops references that lie wholly below `log_start`.
+    /// Drops pages and references that lie wholly below `log_start`.
     pub fn start_at(&mut self, log_start: Offset) {
         self.log_start = self.log_start.max(log_start);
         self.next = self.next.max(log_start);
+        let gone = self.pages.partition_point(|page| page.last < log_start);
+        self.pages.drain(..gone);
         let gone = self.references.partition_point(|reference| reference.last < log_start);
         self.references.drain(..gone);
     }
 
-    /// Whether references cover `log_start..next` without hole or overlap, in order: what recovery
+    /// Whether pages and references cover `log_start..next` without hole or overlap, in order: what recovery
     /// asserts before a partition is opened (`offsets_are_dense_and_unique`).
     pub fn is_dense(&self) -> bool {
-        let mut expected = None;
-        for reference in &self.references {
-            if reference.last < reference.base
-                || expected.is_some_and(|next| next != reference.base)
-            {
-                return false;
-            }
-            expected = Some(reference.last.plus(1));
-        }
-        match (self.references.first(), expected) {
-            (Some(first), Some(next)) => first.base <= self.log_start && next == self.next,
-            _ => self.log_start == self.next,
-        }
+        let pages = self.pages.iter().map(|page| (page.base, page.last));
+        let references = self.references.iter().map(|reference| (reference.base, reference.last));
+        let mut spans = pages.chain(references);
+        let Some((first, last)) = spans.next() else { return self.log_start == self.next };
+        let end = spans.try_fold(last, |end, (base, last)| {
+            (base == end.plus(1) && last >= base).then_some(last)
+        });
+        last >= first && first <= self.log_start && end.is_some_and(|it| it.plus(1) == self.next)
     }
 }

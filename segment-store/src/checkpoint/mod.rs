@@ -18,8 +18,6 @@ pub use listing::{Listing, PastBatch, ProducerState, REMEMBERED_BATCHES};
 
 use weir_ids::{ClaimNumber, SessionId, Slot, TopicPartition};
 
-use crate::ObjectName;
-
 /// How many deltas may follow a full checkpoint: recovery reads at most this many and one more.
 pub const MAX_DELTAS: u64 = 31;
 
@@ -41,13 +39,12 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// The objects that its lines refer to; some more than once.
-    pub fn names(&self) -> impl Iterator<Item = ObjectName> {
-        let listings = self.partitions.iter().filter_map(|(_, line)| match line {
+    /// What its lines say of those that are covered.
+    pub fn listings(&self) -> impl Iterator<Item = &Listing> {
+        self.partitions.iter().filter_map(|(_, line)| match line {
             Line::Whole(listing) | Line::Delta(listing) => Some(listing),
             Line::Gone => None,
-        });
-        listings.flat_map(|listing| listing.references.iter().map(|reference| reference.object))
+        })
     }
 }
 

@@ -8,6 +8,7 @@ use super::*;
 use crate::{
     ByteRange, ObjectName, Reference,
     object::{BatchEntry, BatchFlags, ProducerMark},
+    pages::PageRef,
     testing::{golden, partition},
 };
 
@@ -163,16 +164,55 @@ fn sample() -> Checkpoint {
     )
 }
 
+/// The sample with a page before the references of its first partition.
+fn sample_with_a_page() -> Checkpoint {
+    let mut sample = sample();
+    if let (_, Line::Whole(listing)) = &mut sample.partitions[0] {
+        let paged = listing.references.remove(0);
+        listing.pages.push(PageRef {
+            object: ObjectName::Pages { session: SessionId(3), number: 7 },
+            place: ByteRange { at: 64, len: 99 },
+            level: 0,
+            base: paged.base,
+            last: paged.last,
+            max_timestamp: paged.max_timestamp,
+            bytes: 1_000,
+        });
+    }
+    sample
+}
+
 #[test]
 fn the_format_of_version_1_stays_readable() {
-    let bytes = encode(&sample());
-    golden("checkpoint-v1.bin", &bytes);
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/checkpoint-v1.bin");
+    let bytes = std::fs::read(path).unwrap();
     assert_eq!(decode(&bytes), Ok(sample()));
 }
 
 #[test]
+fn the_format_of_version_2_stays_readable() {
+    let bytes = encode(&sample_with_a_page());
+    golden("checkpoint-v2.bin", &bytes);
+    assert_eq!(decode(&bytes), Ok(sample_with_a_page()));
+}
+
+#[test]
+fn a_version_that_nobody_knows_is_refused() {
+    for (version, expected) in
+        [(0, DecodeError::NotACheckpoint("its version is 0")), (3, DecodeError::NewerVersion(3))]
+    {
+        let mut bytes = encode(&sample()).to_vec();
+        bytes[8..12].copy_from_slice(&u32::to_le_bytes(version));
+        let end = bytes.len() - 4;
+        let crc = weir_protocol::records::crc32c(&bytes[..end]);
+        bytes[end..].copy_from_slice(&crc.to_le_bytes());
+        assert_eq!(decode(&bytes), Err(expected));
+    }
+}
+
+#[test]
 fn every_flipped_byte_and_every_cut_is_noticed() {
-    let bytes = encode(&sample()).to_vec();
+    let bytes = encode(&sample_with_a_page()).to_vec();
     for at in 0..bytes.len() {
         let mut rotten = bytes.clone();
         rotten[at] ^= 2;
@@ -184,7 +224,7 @@ fn every_flipped_byte_and_every_cut_is_noticed() {
 proptest! {
     #[test]
     fn no_bytes_make_a_reader_panic(tail in prop::collection::vec(any::<u8>(), 0..400)) {
-        let mut bytes = encode(&sample())[..52].to_vec();
+        let mut bytes = encode(&sample_with_a_page())[..52].to_vec();
         bytes.extend(tail);
         let crc = weir_protocol::records::crc32c(&bytes);
         bytes.extend(crc.to_le_bytes());

@@ -97,7 +97,7 @@ pub fn decode(bytes: &[u8]) -> Result<Page, DecodeError> {
 }
 
 /// Appends references to pages, each relative to the one before.
-fn put_refs(to: &mut BytesMut, pages: &[PageRef]) {
+pub(crate) fn put_refs(to: &mut BytesMut, pages: &[PageRef]) {
     put_varint(to, pages.len() as u64);
     let mut end = Offset::ZERO;
     for page in pages {
@@ -113,7 +113,7 @@ fn put_refs(to: &mut BytesMut, pages: &[PageRef]) {
 }
 
 /// Reads what [`put_refs`] wrote.
-fn get_refs(from: &mut Cursor<'_>) -> Result<Vec<PageRef>, Malformed> {
+pub(crate) fn get_refs(from: &mut Cursor<'_>) -> Result<Vec<PageRef>, Malformed> {
     let count = from.count(LEAST_BYTES, "count of pages")?;
     let mut pages = Vec::with_capacity(count);
     let mut end = Offset::ZERO;

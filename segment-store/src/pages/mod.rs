@@ -5,24 +5,27 @@
 //! level below, and whoever holds a [`PageRef`] knows without reading the page whether it is needed. Pages never
 //! change. Those of many partitions share an object, so that slow partitions cost no objects of their own.
 //!
-//! This module owns their format ([`codec`]); when pages are made is the broker's business.
+//! This module owns their format ([`codec`]) and says what they should list next ([`due`]); when they are made is the
+//! broker's business.
 //!
 //! Invariant: what a page lists follows one another without hole or overlap, and is what the reference to it promises.
 
 mod codec;
+mod due;
 
 pub use codec::{DecodeError, decode};
+pub(crate) use codec::{get_refs, put_refs};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use weir_ids::{Offset, Timestamp, TopicPartition};
 
 use crate::{
     ByteRange, ObjectName, Part, Reference,
     object::{HEADER_BYTES, Header},
+    wire::{Cursor, Malformed},
 };
 
-/// How many entries a page has, unless it is the last that is made: an offset among a million references is found by
-/// reading one page.
+/// How many entries a page has, by default: an offset among a million references is found by reading one page.
 pub const PAGE_ENTRIES: usize = 1_024;
 
 /// What a page lists, by offset.
@@ -35,7 +38,7 @@ pub enum Entries {
 }
 
 /// Where a page is, and what it lists in sum: offsets `base..=last`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct PageRef {
     /// The object that holds it.
     pub object: ObjectName,
@@ -72,6 +75,23 @@ struct Sum {
 }
 
 impl Entries {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        match self {
+            Self::References(references) => references.len(),
+            Self::Pages(pages) => pages.len(),
+        }
+    }
+
+    /// The first that ends at `from` or behind it and may hold a record that is not older than `timestamp`.
+    pub fn first(&self, from: Offset, timestamp: Timestamp) -> Option<usize> {
+        let holds = |last: Offset, newest: Timestamp| last >= from && newest >= timestamp;
+        match self {
+            Self::References(all) => all.iter().position(|it| holds(it.last, it.max_timestamp)),
+            Self::Pages(all) => all.iter().position(|it| holds(it.last, it.max_timestamp)),
+        }
+    }
+
     /// What they are together; `None` if there are none, or they do not follow one another.
     fn sum(&self) -> Option<Sum> {
         match self {
@@ -112,6 +132,24 @@ fn add_up(
 }
 
 impl PageRef {
+    /// References to pages as they are handed to another process: in the format that checkpoints have.
+    pub fn encode(pages: &[Self]) -> Bytes {
+        let mut to = BytesMut::new();
+        codec::put_refs(&mut to, pages);
+        to.freeze()
+    }
+
+    /// What [`PageRef::encode`] made.
+    ///
+    /// # Errors
+    /// When the bytes are none.
+    pub fn decode(bytes: &[u8]) -> Result<Vec<Self>, Malformed> {
+        let mut from = Cursor::new(bytes);
+        let pages = codec::get_refs(&mut from)?;
+        from.finish("bytes behind the pages")?;
+        Ok(pages)
+    }
+
     /// Whether `page` is what this promises.
     pub fn fits(&self, page: &Page) -> bool {
         page.entries.sum().is_some_and(|sum| {

@@ -10,6 +10,7 @@
 //!
 //! Bounded: blocks and indexes by their bytes, requests by their number.
 
+mod pages;
 mod stored;
 
 use std::{ops::Range, sync::Arc};
@@ -25,6 +26,7 @@ pub use stored::Stored;
 use crate::{
     ByteRange, ObjectName, Reference,
     object::{self, BatchEntry},
+    pages::Page,
     store::{Store, StoreError},
 };
 use stored::{hold_against, take_apart};
@@ -32,7 +34,7 @@ use stored::{hold_against, take_apart};
 /// What a reader may hold, and how it reads.
 #[derive(Clone, Copy, Debug)]
 pub struct ReaderSettings {
-    /// What indexes may take of memory.
+    /// What indexes may take of memory, and pages of references as much.
     pub index_cache_bytes: u64,
     /// What blocks may take.
     pub block_cache_bytes: u64,
@@ -52,6 +54,7 @@ pub struct Reader {
     store: Store,
     settings: ReaderSettings,
     indexes: moka::future::Cache<Key, Arc<Index>>,
+    pages: moka::future::Cache<Key, Arc<Page>>,
     blocks: moka::future::Cache<Key, Arc<Stored>>,
     requests: Arc<Semaphore>,
 }
@@ -141,6 +144,9 @@ impl Reader {
         let indexes = moka::future::Cache::builder()
             .weigher(|_, index: &Arc<Index>| weight(index.weight()))
             .max_capacity(settings.index_cache_bytes);
+        let pages = moka::future::Cache::builder()
+            .weigher(|_, page: &Arc<Page>| weight(page.entries.count() * size_of::<Reference>()))
+            .max_capacity(settings.index_cache_bytes);
         let held =
             |stored: &Stored| stored.bytes.len() + size_of_val::<[BatchEntry]>(&stored.batches);
         // What has been read ahead is wanted soon, however seldom it was wanted before.
@@ -152,6 +158,7 @@ impl Reader {
             store,
             settings,
             indexes: indexes.build(),
+            pages: pages.build(),
             blocks: blocks.build(),
             requests: Arc::new(Semaphore::new(settings.requests_max.max(1))),
         }
@@ -216,7 +223,7 @@ impl Reader {
         let len = u32::try_from(sum(wanted)).unwrap_or(reference.data.len);
         let place = ByteRange { at: reference.data.at + sum(&index.batches[..first]), len };
         let hold = |bytes| hold_against(bytes, wanted, reference);
-        let stored = self.checked(reference, place, hold).await?;
+        let stored = self.checked(reference.object, place, hold).await?;
         Ok((vec![stored.bytes], last.last.plus(1)))
     }
 
@@ -305,7 +312,7 @@ impl Reader {
         let load = async {
             let turn = self.turn().await;
             let take = |bytes| take_apart(bytes, reference);
-            let apart = self.checked(reference, reference.data, take).await?;
+            let apart = self.checked(reference.object, reference.data, take).await?;
             drop(turn);
             self.without_gaps(reference, apart).await.map(Arc::new)
         };
@@ -324,7 +331,7 @@ impl Reader {
             let _turn = self.turn().await;
             let batches = &index.batches[batches.clone()];
             let hold = |bytes| hold_against(bytes, batches, reference);
-            self.checked(reference, *place, hold).await.map(Arc::new)
+            self.checked(reference.object, *place, hold).await.map(Arc::new)
         };
         let key = (reference.object, place.at);
         self.blocks.try_get_with(key, load).await.map_err(|error| ReadError::clone(&error))
@@ -346,7 +353,7 @@ impl Reader {
             object::batches_of(&bytes, reference.base, reference.last, reference.data.len)
                 .map_err(|error| error.to_string())
         };
-        self.checked(reference, reference.index, decode).await
+        self.checked(reference.object, reference.index, decode).await
     }
 
     async fn turn(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
@@ -372,7 +379,7 @@ impl Reader {
                 // The transport may be to blame.
                 Err(_) => {
                     let take = |bytes| take_apart(bytes, reference);
-                    self.checked(reference, reference.data, take).await?
+                    self.checked(object, reference.data, take).await?
                 }
             };
             self.without_gaps(reference, apart).await
@@ -397,17 +404,17 @@ impl Reader {
     /// Reads `range` and checks it with `check`; reads again if that says no.
     async fn checked<T>(
         &self,
-        reference: &Reference,
+        object: ObjectName,
         range: ByteRange,
         check: impl Fn(Bytes) -> Result<T, String>,
     ) -> Result<T, ReadError> {
         let mut reads = 0;
         loop {
-            let what = match check(self.store.get_range(reference.object, range).await?) {
+            let what = match check(self.store.get_range(object, range).await?) {
                 Ok(checked) => return Ok(checked),
                 Err(what) => what,
             };
-            let (object, at) = (reference.object.to_string(), range.at);
+            let (object, at) = (object.to_string(), range.at);
             reads += 1;
             if reads >= READS_OF_ROT {
                 return Err(ReadError::Corrupt { object, at, end: range.end(), what });

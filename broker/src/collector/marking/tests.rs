@@ -84,10 +84,10 @@ fn chain(partitions: &[(u32, &[ObjectName])]) -> Chain {
 }
 
 fn report(session: SessionId, names: &[ObjectName], partitions: &[u32]) -> SessionReport {
-    let names = names.iter().copied().collect();
+    let named = Named { objects: names.iter().copied().collect(), ..Named::default() };
     SessionReport {
         session,
-        names,
+        named,
         partitions: partitions.iter().copied().map(partition).collect(),
     }
 }
@@ -209,4 +209,40 @@ fn a_needed_session_must_be_known() {
     census.wals.remove(&DEAD);
     let missing = Skipped::WalMissing { session: DEAD, partition: partition(0) };
     assert_eq!(Begun::new(listed(&[]), census).unwrap_err(), missing);
+}
+
+#[test]
+fn what_pages_list_stays_from_the_offset_on_that_is_needed() {
+    let held = ObjectName::Pages { session: DEAD, number: ObjectName::sorted_number(1, 9) };
+    let page = |base: i64, last: i64, level| PageRef {
+        object: held,
+        place: ByteRange { at: base as u64, len: 9 },
+        level,
+        base: Offset(base),
+        last: Offset(last),
+        max_timestamp: Timestamp(0),
+        bytes: 1,
+    };
+    let objects = [held, sorted(DEAD, 1), sorted(DEAD, 2), slot(DEAD, 2)];
+    let mut begun = Begun::new(listed(&objects), census(&[(0, LIVE, 1)])).unwrap();
+    let mut of_chain = chain(&[(0, &[])]);
+    let listing = of_chain.partitions.get_mut(&partition(0)).unwrap();
+    (listing.log_start, listing.pages) = (Offset(7), vec![page(0, 9, 0)]);
+    begun.chain(LIVE, &[checkpoint(LIVE, 2)], &of_chain);
+    let mut asking = begun.ask(BTreeSet::from([LIVE])).unwrap();
+    let mut told = report(LIVE, &[], &[0]);
+    told.named.pages = [(page(0, 9, 0), Offset(3)), (page(10, 19, 1), Offset(3))].into();
+    asking.report(LIVE, told, true).unwrap();
+    assert_eq!(asking.take_page(), Some((page(0, 9, 0), Offset(3))), "all that anybody needs");
+    let objects = [sorted(DEAD, 1)].into();
+    asking.name(Named { objects, ..Named::default() });
+    assert_eq!(asking.take_page(), Some((page(10, 19, 1), Offset(3))));
+    let below = [(page(11, 19, 0), Offset(3))].into();
+    asking.name(Named { pages: below, ..Named::default() });
+    assert_eq!(asking.take_page(), Some((page(11, 19, 0), Offset(3))));
+    let objects = [slot(DEAD, 2)].into();
+    asking.name(Named { objects, ..Named::default() });
+    assert_eq!(asking.take_page(), None);
+    let unnamed: Vec<_> = asking.end().unwrap().into_keys().collect();
+    assert_eq!(unnamed, [sorted(DEAD, 2)], "who names a page names the object that holds it");
 }

@@ -9,10 +9,9 @@ use std::ops::Range;
 
 use futures::{StreamExt, future::join_all, stream};
 use tokio::time::{Duration, Instant, timeout_at};
-use weir_broker::client::{Entries, Read, ReadError, ReadOutcome};
+use weir_broker::client::{Entries, Places, Read, ReadError, ReadOutcome};
 use weir_ids::NodeId;
 use weir_protocol::{ErrorCode, codec::Records};
-use weir_segment_store::Reference;
 
 use super::{
     batches,
@@ -199,7 +198,7 @@ async fn read(
                     Entries::Tail(slices) => {
                         take(plan, place, &target, slices.into_iter().collect(), allowance);
                     }
-                    Entries::Stored(references) => in_store.push((place, target, references)),
+                    Entries::Stored(places) => in_store.push((place, target, places)),
                 }
             }
             Err(error) => fail(handlers, plan, place, &target, &error),
@@ -211,21 +210,21 @@ async fn read(
 async fn read_stored(
     handlers: &Handlers,
     plan: &mut Plan,
-    in_store: Vec<(usize, Target, Vec<Reference>)>,
+    in_store: Vec<(usize, Target, Places)>,
     allowance: &mut Allowance,
 ) {
     let isolation = plan.terms.isolation;
-    let reads = in_store.into_iter().filter_map(|(place, target, references)| {
+    let reads = in_store.into_iter().filter_map(|(place, target, places)| {
         if allowance.is_spent() {
             allowance.limited = true;
             return None;
         }
         let end = plan.partitions[place].found.offsets()?.visible(isolation);
-        Some((place, target, references, end))
+        Some((place, target, places, end))
     });
     let reads: Vec<_> = reads
-        .map(|(place, target, references, end)| async move {
-            (place, target, stored::read(handlers, &target, &references, end).await)
+        .map(|(place, target, places, end)| async move {
+            (place, target, stored::read(handlers, &target, places, end).await)
         })
         .collect();
     let mut reads = stream::iter(reads).buffered(STORED_AT_ONCE);

@@ -1,35 +1,38 @@
 //! Reading behind the tail: the owner has said where, this reads what.
 
+use weir_broker::client::Places;
 use weir_ids::Offset;
 use weir_protocol::{ErrorCode, codec::Records};
-use weir_segment_store::Reference;
+use weir_segment_store::ReadError;
 
 use super::{batches, plan::Target};
 use crate::handlers::Handlers;
 
-/// Reads the batches of `references` from the target's offset up to `end`. Waits for a turn: who
+/// Reads the batches that are in these `places` from the target's offset up to `end`. Waits for a turn: who
 /// lags behind must not slow those who do not.
 pub(super) async fn read(
     handlers: &Handlers,
     target: &Target,
-    references: &[Reference],
+    places: Places,
     end: Offset,
 ) -> Result<Records, ErrorCode> {
     // The semaphore is never closed.
     let _turn = handlers.lagging_reads.acquire().await;
+    let unreadable = |error: ReadError| {
+        tracing::warn!(partition = %target.partition, %error, "stored records could not be read");
+        ErrorCode::KAFKA_STORAGE_ERROR
+    };
+    let references = places.references(&handlers.reader, target.offset).await;
+    let references = references.map_err(unreadable)?;
     let (mut records, mut next) = (Records::new(), target.offset);
-    'ranges: for reference in references {
+    'ranges: for reference in &references {
         let left = (target.max_bytes as usize).saturating_sub(records.len());
         if !records.is_empty() && left == 0 {
             break;
         }
         let from = next.max(reference.base);
         let read = handlers.reader.read(reference, from, left as u32).await;
-        let (pieces, behind) = read.map_err(|error| {
-            let partition = target.partition;
-            tracing::warn!(%partition, %error, "stored records could not be read");
-            ErrorCode::KAFKA_STORAGE_ERROR
-        })?;
+        let (pieces, behind) = read.map_err(unreadable)?;
         for piece in pieces {
             let piece = if reference.last < end { piece } else { batches::below(piece, end) };
             if !records.is_empty() && records.len() + piece.len() > target.max_bytes as usize {
@@ -42,6 +45,6 @@ pub(super) async fn read(
             break;
         }
     }
-    handlers.ahead.has_read(target.partition, target.offset..next, references);
+    handlers.ahead.has_read(target.partition, target.offset..next, &references);
     Ok(records)
 }

@@ -237,9 +237,10 @@ impl BrokerClient for LinkedBroker {
         &self,
         partition: TopicPartition,
         timestamp: Timestamp,
+        from: Offset,
     ) -> Result<TimestampMatch, ReadError> {
         self.ask(partition, "find a timestamp", move |broker| {
-            Box::pin(async move { broker.find_timestamp(partition, timestamp).await })
+            Box::pin(async move { broker.find_timestamp(partition, timestamp, from).await })
         })
         .await
     }

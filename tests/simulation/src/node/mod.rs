@@ -73,6 +73,8 @@ const LINGERS: [(Option<Duration>, bool); 4] = [
 ];
 /// How many short ranges become one.
 const FOLDS_AFTER: [usize; 3] = [2, 3, 64];
+/// How many references a page lists.
+const PAGE_ENTRIES: [usize; 3] = [2, 7, 1_024];
 /// How often the collector goes round, and how long what nobody names stays.
 const COLLECTOR_PACES: [(Duration, Duration); 3] = [
     (Duration::from_secs(1), Duration::ZERO),
@@ -304,6 +306,7 @@ impl Life<'_> {
             shards: 2,
             sole: false,
             fold_after: *Chance::new(node.seed, "folds").pick(&FOLDS_AFTER),
+            page_entries: *Chance::new(node.seed, "pages").pick(&PAGE_ENTRIES),
             retention_interval: Duration::from_secs(1),
         };
         let role = BrokerRole::start(deps, settings, view.clone(), tasks).await;

@@ -4,13 +4,14 @@
 //! may hold a time; the record within the batch is found here, exactly, also when the batch is
 //! compressed.
 
+mod search;
+
 use std::collections::HashMap;
 
-use bytes::Bytes;
 use futures::{StreamExt, stream};
 use tokio::time::Instant;
-use weir_broker::client::{Isolation, Offsets, ReadError, TimestampMatch};
-use weir_ids::{LeaderEpoch, Offset, Timestamp, TopicPartition};
+use weir_broker::client::{Isolation, Offsets, ReadError};
+use weir_ids::{LeaderEpoch, Timestamp, TopicPartition};
 use weir_meta::views::Snapshot;
 use weir_protocol::{
     ErrorCode,
@@ -21,12 +22,11 @@ use weir_protocol::{
             ListOffsetsTopicResponse,
         },
     },
-    records::{Batch, search::Found},
 };
-use weir_runtime::blocking;
 
-use super::{Answer, Call, Handlers, codes, owners, patience::PATIENCE};
+use super::{Answer, Call, Handlers, owners, patience::PATIENCE};
 use crate::cluster;
+use search::{Search, refused};
 
 /// How many partitions of a request are looked up at the same time.
 const AT_ONCE: usize = 16;
@@ -173,72 +173,20 @@ async fn locate(
     epoch: i32,
     isolation: Isolation,
 ) -> Result<Located, ErrorCode> {
-    let failed = |error: ReadError| {
-        if let ReadError::Storage(reason) = &error {
-            tracing::warn!(%partition, reason, "an offset look-up met a storage error");
-        }
-        codes::of_read(&error)
-    };
-    let offsets = told.map_err(failed)?;
+    let offsets = told.map_err(|error| refused(partition, &error))?;
     check_epoch(epoch, offsets.epoch)?;
     let end = offsets.visible(isolation);
     let broker = handlers.owner(partition).ok_or(ErrorCode::NOT_LEADER_OR_FOLLOWER)?;
-    match wanted {
-        Asked::Latest => Ok(Located { offset: end.0, epoch: offsets.epoch, ..NOWHERE }),
-        // Which epoch wrote the first record is not known here; clients do without.
-        Asked::Earliest => Ok(Located { offset: offsets.log_start.0, ..NOWHERE }),
-        Asked::Tiered => Ok(NOWHERE),
-        Asked::LatestTimestamp => {
-            let place = broker.find_max_timestamp(partition).await.map_err(failed)?;
-            find(handlers, partition, place, None, offsets, end).await
-        }
-        Asked::At(timestamp) => {
-            let place = broker.find_timestamp(partition, timestamp).await.map_err(failed)?;
-            find(handlers, partition, place, Some(timestamp), offsets, end).await
-        }
-    }
-}
-
-/// The client's epoch, if it has one, must be the owner's (KIP-320).
-fn check_epoch(asked: i32, current: LeaderEpoch) -> Result<(), ErrorCode> {
-    match LeaderEpoch(asked) {
-        asked if asked.0 >= 0 && asked < current => Err(ErrorCode::FENCED_LEADER_EPOCH),
-        asked if asked > current => Err(ErrorCode::UNKNOWN_LEADER_EPOCH),
-        _ => Ok(()),
-    }
-}
-
-/// The first record at or after `timestamp` (`None`: the first with the largest), in the batch or
-/// stored range that the owner has named.
-async fn find(
-    handlers: &Handlers,
-    partition: TopicPartition,
-    place: TimestampMatch,
-    timestamp: Option<Timestamp>,
-    offsets: Offsets,
-    end: Offset,
-) -> Result<Located, ErrorCode> {
-    let unreadable = |error: String| {
-        tracing::warn!(%partition, error, "a time could not be looked up");
-        ErrorCode::KAFKA_STORAGE_ERROR
-    };
     let log_start = offsets.log_start;
-    let batch = match (place, timestamp) {
-        (TimestampMatch::None, _) => None,
-        (TimestampMatch::Batch(batch), _) => Some(batch),
-        (TimestampMatch::Stored(reference), Some(timestamp)) => handlers
-            .reader
-            .first_at(&reference, timestamp, log_start)
-            .await
-            .map_err(|error| unreadable(error.to_string()))?,
-        (TimestampMatch::Stored(reference), None) => handlers
-            .reader
-            .latest(&reference)
-            .await
-            .map_err(|error| unreadable(error.to_string()))?,
+    let search = Search { handlers, broker: &*broker, partition, log_start };
+    let found = match wanted {
+        Asked::Latest => return Ok(Located { offset: end.0, epoch: offsets.epoch, ..NOWHERE }),
+        // Which epoch wrote the first record is not known here; clients do without.
+        Asked::Earliest => return Ok(Located { offset: log_start.0, ..NOWHERE }),
+        Asked::Tiered => return Ok(NOWHERE),
+        Asked::LatestTimestamp => search.latest().await?,
+        Asked::At(timestamp) => search.first_at(timestamp).await?,
     };
-    let Some(batch) = batch else { return Ok(NOWHERE) };
-    let found = search(handlers, batch, timestamp, log_start).await.map_err(unreadable)?;
     // What is not visible yet was not found.
     let found = found.filter(|(found, _)| found.offset < end);
     Ok(found.map_or(NOWHERE, |(found, epoch)| Located {
@@ -248,26 +196,13 @@ async fn find(
     }))
 }
 
-/// Looks into a batch, off the async threads: it may have to be decompressed. One at a time, so
-/// that no more than one batch's worth of memory is ever taken.
-async fn search(
-    handlers: &Handlers,
-    batch: Bytes,
-    timestamp: Option<Timestamp>,
-    from: Offset,
-) -> Result<Option<(Found, LeaderEpoch)>, String> {
-    let _turn = handlers.time_lookups.acquire().await;
-    let max_bytes = handlers.shared.settings.decompressed_batch_max_bytes;
-    blocking(move || {
-        let batch = Batch::parse(batch).map_err(|error| error.to_string())?;
-        let epoch = batch.header().leader_epoch;
-        let found = match timestamp {
-            Some(timestamp) => batch.find_timestamp(timestamp, from, max_bytes),
-            None => batch.find_max_timestamp(max_bytes),
-        };
-        Ok(found.map_err(|error| error.to_string())?.map(|found| (found, epoch)))
-    })
-    .await
+/// The client's epoch, if it has one, must be the owner's (KIP-320).
+fn check_epoch(asked: i32, current: LeaderEpoch) -> Result<(), ErrorCode> {
+    match LeaderEpoch(asked) {
+        asked if asked.0 >= 0 && asked < current => Err(ErrorCode::FENCED_LEADER_EPOCH),
+        asked if asked > current => Err(ErrorCode::UNKNOWN_LEADER_EPOCH),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
