@@ -202,6 +202,8 @@ impl World {
             fold_after: 64,
             page_entries: 1_024,
             retention_interval: std::time::Duration::from_secs(1),
+            compaction_interval: std::time::Duration::from_secs(1),
+            compaction_bytes: 1 << 20,
         };
         let broker = Broker::start(deps, settings, &tasks).await.unwrap();
         let rules = Arc::new(TopicRules::default());

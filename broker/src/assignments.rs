@@ -299,6 +299,10 @@ fn rules(config: &TopicConfig) -> TopicRules {
         timestamp_before_max_ms: config.timestamp_before_max_ms,
         timestamp_after_max_ms: config.timestamp_after_max_ms,
         compacted: config.cleanup_policy.compact,
+        min_dirty_ppm: config.min_cleanable_dirty_ppm,
+        min_compaction_lag_ms: config.min_compaction_lag_ms,
+        max_compaction_lag_ms: config.max_compaction_lag_ms,
+        delete_retention_ms: config.delete_retention_ms,
         retention_ms: Some(config.retention_ms).filter(|ms| deletes && *ms >= 0),
         retention_bytes: u64::try_from(config.retention_bytes).ok().filter(|_| deletes),
         ..TopicRules::default()

@@ -77,6 +77,10 @@ pub struct BrokerSettings {
     pub page_entries: usize,
     /// How often old records are looked for.
     pub retention_interval: Duration,
+    /// How long after a round of log compaction the next begins.
+    pub compaction_interval: Duration,
+    /// What it may take of memory for the keys of a partition; those that find no room are left to the next round.
+    pub compaction_bytes: u64,
 }
 
 /// How many are by default: a byte is written once more while its range grows by so much.
@@ -84,6 +88,9 @@ pub const FOLD_AFTER: usize = 64;
 
 /// How often old records are looked for, by default.
 pub const RETENTION_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How long after a round of log compaction the next begins, by default.
+pub const COMPACTION_INTERVAL: Duration = Duration::from_secs(30);
 
 /// When slots of the write-ahead log are written: what records wait for, and what writing costs. At once if
 /// nothing is being written, unless it says otherwise.

@@ -12,6 +12,7 @@ mod buffers;
 mod checkpoint;
 pub mod client;
 pub mod collector;
+mod compaction;
 mod current;
 mod ending;
 mod fold;
@@ -38,7 +39,8 @@ mod trouble;
 mod wal;
 
 pub use broker::{
-    Broker, BrokerDeps, BrokerSettings, FOLD_AFTER, RETENTION_INTERVAL, SlotSettings, StartError,
+    Broker, BrokerDeps, BrokerSettings, COMPACTION_INTERVAL, FOLD_AFTER, RETENTION_INTERVAL,
+    SlotSettings, StartError,
 };
 pub use local::LocalBroker;
 pub use named::Named;

@@ -19,6 +19,7 @@ pub(crate) struct Metrics {
     pub(crate) folds: Counter,
     pub(crate) folded_bytes: Counter,
     pub(crate) pages: Counter,
+    pub(crate) compacted_bytes: Counter,
 }
 
 impl Metrics {
@@ -59,5 +60,11 @@ impl Metrics {
         );
         let help = "Pages written of references that partitions do not hold themselves any more";
         registry.register("pages", help, self.pages.clone());
+        registry.register_with_unit(
+            "compacted",
+            "Written by log compaction",
+            Unit::Bytes,
+            self.compacted_bytes.clone(),
+        );
     }
 }

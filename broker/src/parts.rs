@@ -15,6 +15,7 @@ use crate::{
         CheckpointHandle, CheckpointInbox, CheckpointSettings, Checkpointer, CheckpointerDeps,
         ObjectNumbers,
     },
+    compaction::{CompactionSettings, Compactor},
     ending::Ending,
     fold::{FoldSettings, Folder, FolderDeps, Folding},
     metrics::Metrics,
@@ -125,7 +126,7 @@ impl Parts {
         session: SessionId,
         settings: &BrokerSettings,
     ) {
-        let folder = Folder::new(FolderDeps {
+        let deps = FolderDeps {
             cluster: deps.cluster,
             session,
             runtime: deps.runtime.clone(),
@@ -137,7 +138,11 @@ impl Parts {
             folding: self.folding.clone(),
             metrics: self.metrics.clone(),
             settings: FoldSettings::of(settings, deps.journal.checkpointing()),
-        });
+        };
+        let compaction = CompactionSettings::of(settings, &deps.settings);
+        let compactor = Compactor::new(deps.clone(), compaction);
+        tasks.spawn("compaction", |stop| compactor.run(stop));
+        let folder = Folder::new(deps);
         let written = self.written.clone();
         tasks.spawn("folds", |stop| folder.run(written, stop));
         let (shards, checkpoints) = (Arc::clone(&self.shards), self.checkpoints.clone());

@@ -12,8 +12,16 @@ pub struct TopicRules {
     pub timestamp_before_max_ms: i64,
     /// `message.timestamp.after.max.ms`.
     pub timestamp_after_max_ms: i64,
-    /// `cleanup.policy` names `compact`: each record needs a key.
+    /// `cleanup.policy` names `compact`: each record needs a key, and gives way to the next that has it.
     pub compacted: bool,
+    /// `min.cleanable.dirty.ratio`, in millionths.
+    pub min_dirty_ppm: u32,
+    /// `min.compaction.lag.ms`.
+    pub min_compaction_lag_ms: i64,
+    /// `max.compaction.lag.ms`.
+    pub max_compaction_lag_ms: i64,
+    /// `delete.retention.ms`: how long compaction keeps a tombstone.
+    pub delete_retention_ms: i64,
     /// `retention.ms`, if `cleanup.policy` names `delete`: records that are older than this go. `None`: never.
     pub retention_ms: Option<i64>,
     /// `retention.bytes`, likewise: the oldest go while what is left is as much. `None`: without bound.
@@ -31,6 +39,10 @@ impl Default for TopicRules {
             timestamp_before_max_ms: i64::MAX,
             timestamp_after_max_ms: 3_600_000,
             compacted: false,
+            min_dirty_ppm: 500_000,
+            min_compaction_lag_ms: 0,
+            max_compaction_lag_ms: i64::MAX,
+            delete_retention_ms: 86_400_000,
             retention_ms: Some(604_800_000),
             retention_bytes: None,
             producer_expiry_ms: 86_400_000,

@@ -99,6 +99,8 @@ impl World {
             fold_after: 64,
             page_entries: 1_024,
             retention_interval: Duration::from_secs(1),
+            compaction_interval: Duration::from_secs(1),
+            compaction_bytes: 1 << 20,
         };
         let broker = Broker::start(deps, settings, &tasks).await.unwrap();
         let lease = self.metadata.grant(Duration::from_secs(60)).await.unwrap();

@@ -42,7 +42,7 @@ use weir_protocol::{
     records::{BatchBuilder, Compression, Patcher, ProduceRules, validate_produced},
 };
 use weir_runtime::{Runtime, Tasks};
-use weir_segment_store::{Reader, ReaderSettings, Reference, Store};
+use weir_segment_store::{Reader, ReaderSettings, Reference, Store, pages::PageRef};
 
 use crate::{
     ProxyDeps,
@@ -274,6 +274,7 @@ struct Log {
     next: i64,
     bytes: u64,
     batches: Vec<(i64, i64, Bytes)>,
+    page: Option<PageRef>,
     stored: Vec<Reference>,
 }
 
@@ -286,6 +287,7 @@ impl Default for Log {
             next: 0,
             bytes: 0,
             batches: Vec::new(),
+            page: None,
             stored: Vec::new(),
         }
     }
@@ -337,6 +339,9 @@ impl Log {
         let offset = read.offset;
         if offset < log_start || offset > durable {
             return Err(ReadError::OutOfRange { offset, log_start, durable });
+        }
+        if let Some(page) = self.page.filter(|page| page.last >= offset) {
+            return Ok(ReadOutcome { offsets, entries: Entries::Stored(Places::Listed(page)) });
         }
         let stored: Vec<_> = self.stored.iter().filter(|r| r.last >= offset).copied().collect();
         if !stored.is_empty() {
@@ -468,6 +473,12 @@ impl FakeBroker {
         self.state().logs.entry(partition).or_default().log_start = log_start;
     }
 
+    /// Where everything up to `next` is is listed by `page`.
+    pub(crate) fn page(&self, partition: TopicPartition, page: PageRef, next: i64) {
+        self.store(partition, Vec::new(), next);
+        self.state().logs.entry(partition).or_default().page = Some(page);
+    }
+
     /// Everything up to `next` is where `references` say.
     pub(crate) fn store(&self, partition: TopicPartition, references: Vec<Reference>, next: i64) {
         let mut state = self.state();
@@ -574,6 +585,10 @@ impl BrokerClient for FakeBroker {
     ) -> Result<TimestampMatch, ReadError> {
         let mut state = self.state();
         let log = state.logs.entry(partition).or_default();
+        let paged = log.page.filter(|it| it.last >= from && it.max_timestamp >= timestamp);
+        if let Some(page) = paged {
+            return Ok(TimestampMatch::Paged(page));
+        }
         let may = |r: &&Reference| r.last >= from && r.max_timestamp >= timestamp;
         if let Some(reference) = log.stored.iter().find(may) {
             return Ok(TimestampMatch::Stored(*reference));
@@ -591,6 +606,9 @@ impl BrokerClient for FakeBroker {
         let mut state = self.state();
         let log = state.logs.entry(partition).or_default();
         let header = |bytes: &Bytes| weir_protocol::records::BatchHeader::parse(bytes, 0).unwrap();
+        if let Some(page) = log.page {
+            return Ok(TimestampMatch::Paged(page));
+        }
         let latest = log.batches.iter().max_by_key(|(.., bytes)| header(bytes).max_timestamp);
         Ok(latest.map_or(TimestampMatch::None, |(.., bytes)| TimestampMatch::Batch(bytes.clone())))
     }

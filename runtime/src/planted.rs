@@ -48,11 +48,15 @@ pub enum Bug {
     ChainsNotRead,
     /// The collector deletes fences.
     FenceDeleted,
+    /// The collector does not read what pages list.
+    PagesNotRead,
+    /// Nobody hears of the object of a fold before partitions refer to it.
+    FoldNotNamed,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 20] = [
+    pub const ALL: [Bug; 22] = [
         Bug::NoFence,
         Bug::AckBeforeDurable,
         Bug::GapAcknowledged,
@@ -73,6 +77,8 @@ impl Bug {
         Bug::SessionsNotAsked,
         Bug::ChainsNotRead,
         Bug::FenceDeleted,
+        Bug::PagesNotRead,
+        Bug::FoldNotNamed,
     ];
 }
 

@@ -122,6 +122,7 @@ pub(crate) struct Rpc {
 pub(crate) struct Broker {
     /// Room for records in memory: in flight, waiting for a checkpoint, and the tail for readers.
     pub(crate) buffer_bytes: u64,
+    pub(crate) compaction_bytes: u64,
     /// How long records wait for company while others are being written; 0: until that is done.
     pub(crate) linger_ms: Option<u64>,
     /// They wait for so long also while nothing is being written: fewer requests to the store.
@@ -238,6 +239,7 @@ impl Default for Broker {
     fn default() -> Self {
         Self {
             buffer_bytes: 256 << 20,
+            compaction_bytes: 128 << 20,
             linger_ms: None,
             linger_always: false,
             shards: 0,

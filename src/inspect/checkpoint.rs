@@ -1,6 +1,6 @@
 //! A checkpoint: what it covers, and a block for each partition.
 
-use weir_ids::{ProducerId, TopicPartition};
+use weir_ids::{Offset, ProducerId, TopicPartition};
 use weir_segment_store::{
     Reference,
     checkpoint::{Chain, Checkpoint, DecodeError, Line, Listing, ProducerState, decode},
@@ -8,6 +8,7 @@ use weir_segment_store::{
 
 use super::{
     page::{Count, Page, Stop},
+    pages::print_ref,
     utc::Utc,
 };
 
@@ -68,17 +69,26 @@ fn print_listing(
     kind: &str,
     listing: &Listing,
 ) -> Result<(), Stop> {
-    let Listing { epoch, log_start, next, references, epoch_starts, producers } = listing;
-    let bytes: u64 = references.iter().map(|reference| u64::from(reference.data.len)).sum();
+    let Listing { epoch, log_start, next, cleaned, pages, references, epoch_starts, producers } =
+        listing;
+    let bytes = listing.stored_bytes();
+    let places = Count(references.len() as u64, "reference", "references").to_string();
+    let places = match pages.len() as u64 {
+        0 => places,
+        count => format!("{} and {places}", Count(count, "page", "pages")),
+    };
     page.line(
         0,
         format_args!(
             "{partition}: {kind}, epoch {epoch}, log start {log_start}, next offset {next}, \
-             {} to {bytes} bytes, {}",
-            Count(references.len() as u64, "reference", "references"),
+             {places} to {bytes} bytes, {}",
             Count(producers.len() as u64, "producer", "producers")
         ),
     )?;
+    if *cleaned > Offset::ZERO {
+        page.line(1, format_args!("compacted up to offset {cleaned}"))?;
+    }
+    pages.iter().try_for_each(|below| print_ref(page, below))?;
     references.iter().try_for_each(|reference| print_reference(page, reference))?;
     for (epoch, start) in epoch_starts {
         page.line(1, format_args!("epoch {epoch} starts at offset {start}"))?;
@@ -86,7 +96,7 @@ fn print_listing(
     producers.iter().try_for_each(|(id, producer)| print_producer(page, *id, producer))
 }
 
-fn print_reference(page: &mut Page<'_>, reference: &Reference) -> Result<(), Stop> {
+pub(super) fn print_reference(page: &mut Page<'_>, reference: &Reference) -> Result<(), Stop> {
     let Reference { object, base, last, epoch, max_timestamp, data, index } = reference;
     let newest = Utc(*max_timestamp);
     page.line(

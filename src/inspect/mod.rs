@@ -12,6 +12,7 @@
 mod checkpoint;
 mod object;
 mod page;
+mod pages;
 mod utc;
 mod wal;
 
@@ -42,7 +43,7 @@ pub(crate) enum InspectError {
     #[error("{} is corrupt at byte {at}: {what}", path.display())]
     Corrupt { path: PathBuf, at: u64, what: String },
     #[error(
-        "{} has format version {version} at byte {at}; this weir understands 1: use a newer one",
+        "{} has format version {version} at byte {at}, which this weir does not understand: use a newer one",
         path.display()
     )]
     NewerVersion { path: PathBuf, at: u64, version: u32 },

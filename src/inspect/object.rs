@@ -10,6 +10,7 @@ use weir_segment_store::object::{
 
 use super::{
     page::{Count, Page, Stop},
+    pages,
     utc::Utc,
 };
 
@@ -25,6 +26,9 @@ pub(super) fn print(page: &mut Page<'_>, bytes: &Bytes) -> Result<(), Stop> {
     page.field("session", header.session)?;
     page.field("holds", Named(&header))?;
     page.field("put id", format_args!("{:016x}", header.put_id))?;
+    if header.kind == Kind::Pages {
+        return pages::print(page, bytes);
+    }
     let contents = print_contents(page, 0, bytes, 0)?;
     page.line(0, format_args!("{contents}, all as written"))
 }

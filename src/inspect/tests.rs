@@ -1,12 +1,13 @@
 use std::path::PathBuf;
 
-use weir_ids::{ClaimNumber, SessionId, Slot};
+use weir_ids::{ClaimNumber, LeaderEpoch, Offset, SessionId, Slot, Timestamp};
 use weir_runtime::Runtime;
 use weir_segment_store::{
     ByteRange, ObjectName, Part, Reference,
     checkpoint::{Checkpoint, Line, Listing},
     journal::{FileJournal, FileJournalSettings, Journal},
     object::{BatchEntry, Builder, ChunkSource, Directory, Header},
+    pages::{self, PageRef},
     testing::{self, CLUSTER, batch, chunk, partition},
 };
 
@@ -329,6 +330,69 @@ fn a_checkpoint_is_printed() {
     }
 }
 
+/// An object with a page of two references and one that lists that.
+fn pages() -> (Vec<u8>, PageRef) {
+    let reference = |base: i64| Reference {
+        object: ObjectName::Sorted { session: SESSION, number: 8 },
+        base: Offset(base),
+        last: Offset(base + 9),
+        epoch: LeaderEpoch(3),
+        max_timestamp: Timestamp(base),
+        data: ByteRange { at: 64, len: 200 },
+        index: ByteRange { at: 264, len: 30 },
+    };
+    let (kind, name) = (objects::Kind::Pages, ObjectName::Pages { session: SESSION, number: 8 });
+    let header = Header { cluster: CLUSTER, session: SESSION, number: 8, put_id: 0xab, kind };
+    let mut builder = pages::Builder::new(name, &header);
+    let of = |entries| pages::Page { partition: partition(2), entries };
+    let below = builder.add(&of(pages::Entries::References(vec![reference(0), reference(10)])));
+    let top = builder.add(&of(pages::Entries::Pages(vec![below])));
+    let mut bytes = Vec::new();
+    builder.finish().iter().for_each(|it| it.pieces(|piece| bytes.extend_from_slice(piece)));
+    (bytes, top)
+}
+
+#[test]
+fn pages_are_printed_and_a_flipped_byte_is_named_with_its_page() {
+    let place = Place::new();
+    let (whole, top) = pages();
+    let text = run(&place.file(&whole)).whole();
+    for line in [
+        "pages of references, number 8",
+        "/2: 2 references, ",
+        "offsets 10 to 19: epoch 3, 200 bytes at 64 of ",
+        "/2: 1 page below, ",
+        "offsets 0 to 19: page of level 0, ",
+        "lists 400 bytes of records",
+        "2 pages, 2 references, all as written",
+    ] {
+        assert!(text.contains(line), "no {line:?} in\n{text}");
+    }
+    for at in 0..whole.len() {
+        let mut rotten = whole.clone();
+        rotten[at] ^= 0x04;
+        let (named, line) = run(&place.file(&rotten)).bad();
+        let pieces = [0, objects::HEADER_BYTES as u64, top.place.at];
+        let piece = pieces.iter().rev().find(|piece| **piece as usize <= at).unwrap();
+        assert_eq!(named, *piece, "byte {at}: {line}");
+        assert!(run(&place.file(&whole[..at])).end.is_err() || at as u64 == top.place.at);
+    }
+}
+
+#[test]
+fn pages_of_a_partition_are_printed_with_its_checkpoint() {
+    let (_, top) = pages();
+    let paged = checkpoint(9, |listing| {
+        listing.references[0].base = top.last.plus(1);
+        listing.references[0].last = top.last.plus(2);
+        listing.next = top.last.plus(3);
+        listing.pages.push(top);
+    });
+    let text = run(&Place::new().file(&paged)).whole();
+    assert!(text.contains("1 page and 1 reference to 600 bytes"), "{text}");
+    assert!(text.contains("offsets 0 to 19: page of level 1, "), "{text}");
+}
+
 #[test]
 fn a_flipped_byte_and_a_cut_of_a_checkpoint_are_noticed() {
     let place = Place::new();
@@ -363,12 +427,12 @@ fn a_checkpoint_that_recovery_would_refuse_is_refused() {
 fn newer_versions_are_named() {
     let place = Place::new();
     let mut newer = checkpoint(9, |_| {});
-    newer[8] = 2;
+    newer[8] = 3;
     let end = newer.len() - 4;
     let sum = weir_protocol::records::crc32c(&newer[..end]);
     newer[end..].copy_from_slice(&sum.to_le_bytes());
     let (at, line) = run(&place.file(&newer)).bad();
-    assert!(at == 8 && line.contains("format version 2"), "{line}");
+    assert!(at == 8 && line.contains("format version 3"), "{line}");
 
     let mut newer = sorted_object();
     let footer = newer.len() - objects::FOOTER_BYTES;

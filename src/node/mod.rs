@@ -15,11 +15,11 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Result, bail};
 use prometheus_client::registry::Registry;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use weir_broker::{
-    BrokerDeps, BrokerRole,
+    Broker, BrokerDeps, BrokerRole,
     client::{BrokerClient, Brokers},
-    collector::{Collector, CollectorDeps, CollectorSettings},
+    collector::{Collected, Collector, CollectorDeps, CollectorSettings},
     rpc::{RemoteBrokers, RemoteProbe},
 };
 use weir_coordinator::{
@@ -53,6 +53,10 @@ pub(crate) use roles::Roles;
 
 /// How long the controller is waited for before clients are served without one.
 const ELECTION_WAIT: Duration = Duration::from_secs(15);
+
+/// How often a node that is alone clears away what nobody needs, and for how long a reader may rely on where it was told
+/// to look.
+const TIDY_UP_EVERY: Duration = Duration::from_secs(60);
 
 /// How long the metadata may take to take in that a node leaves.
 const TOLD_WITHIN: Duration = Duration::from_secs(5);
@@ -260,7 +264,7 @@ impl Parts<'_> {
         }
         registration.serve(self.roles.list()).await?;
         match &broker {
-            Some(broker) if self.is_alone => tidy_up(broker, &self.tasks),
+            Some(broker) if self.is_alone => self.tidy_up(broker, Arc::clone(&brokers)),
             Some(broker) => {
                 self.collect(Arc::clone(&brokers));
                 self.report_load(Arc::clone(broker), Arc::clone(&controller));
@@ -415,15 +419,43 @@ impl Parts<'_> {
 
     /// Takes part in the election of who deletes what nobody refers to.
     fn collect(&self, brokers: Arc<dyn Brokers>) {
-        let deps = CollectorDeps {
+        let settings = CollectorSettings::default();
+        Collector::start(self.collector_deps(brokers), settings, &self.tasks);
+    }
+
+    /// In the background: adopts what earlier sessions left, and clears away what nobody needs.
+    fn tidy_up(&self, broker: &BrokerRole, brokers: Arc<dyn Brokers>) {
+        let Some(broker) = broker.present() else { return };
+        let settings = CollectorSettings {
+            interval: TIDY_UP_EVERY,
+            grace: TIDY_UP_EVERY,
+            only_objects: true,
+            ..CollectorSettings::default()
+        };
+        let mut collector = Collector::new(self.collector_deps(brokers), settings);
+        self.tasks.spawn("tidy up", |stop| async move {
+            loop {
+                if broker.checkpoint().await {
+                    tidy_up_once(&broker, &mut collector).await;
+                }
+                tokio::select! {
+                    biased;
+                    () = stop.requested() => return,
+                    () = sleep(TIDY_UP_EVERY) => {}
+                }
+            }
+        });
+    }
+
+    fn collector_deps(&self, brokers: Arc<dyn Brokers>) -> CollectorDeps {
+        CollectorDeps {
             node: self.node,
             metadata: self.foundation.metadata.clone(),
             store: self.foundation.store.clone(),
             journal: Arc::clone(&self.foundation.journal),
             view: self.view.clone(),
             brokers,
-        };
-        Collector::start(deps, CollectorSettings::default(), &self.tasks);
+        }
     }
 
     /// How it is reached; what it does follows when it serves.
@@ -462,17 +494,15 @@ impl Served {
     }
 }
 
-/// In the background: adopts what earlier sessions left, then clears those away.
-fn tidy_up(broker: &BrokerRole, tasks: &Tasks) {
-    let Some(broker) = broker.present() else { return };
-    tasks.spawn("tidy up", |_| async move {
-        if !broker.checkpoint().await {
-            return;
-        }
-        match broker.retire_sessions().await {
-            Ok(0) => {}
-            Ok(gone) => tracing::info!(gone, "cleared away ended sessions"),
-            Err(error) => tracing::warn!(%error, "ended sessions are not cleared away"),
-        }
-    });
+async fn tidy_up_once(broker: &Broker, collector: &mut Collector) {
+    match broker.retire_sessions().await {
+        Ok(0) => {}
+        Ok(gone) => tracing::info!(gone, "cleared away ended sessions"),
+        Err(error) => tracing::warn!(%error, "ended sessions are not cleared away"),
+    }
+    match collector.round().await {
+        Ok(Collected { deleted: 0, .. }) => {}
+        Ok(Collected { deleted, .. }) => tracing::info!(deleted, "deleted what nobody needs"),
+        Err(error) => tracing::warn!(%error, "what nobody needs is not deleted"),
+    }
 }

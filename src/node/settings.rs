@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use weir_broker::{BrokerSettings, FOLD_AFTER, RETENTION_INTERVAL, SlotSettings};
+use weir_broker::{
+    BrokerSettings, COMPACTION_INTERVAL, FOLD_AFTER, RETENTION_INTERVAL, SlotSettings,
+};
 use weir_ids::NodeId;
 use weir_proxy::{BoundProxy, ListenerConfig, ProxyConfig, Settings as ProxySettings};
 use weir_segment_store::{ReaderSettings, pages::PAGE_ENTRIES};
@@ -43,6 +45,8 @@ pub(super) fn broker(config: &Config, sole: bool) -> BrokerSettings {
         fold_after: FOLD_AFTER,
         page_entries: PAGE_ENTRIES,
         retention_interval: RETENTION_INTERVAL,
+        compaction_interval: COMPACTION_INTERVAL,
+        compaction_bytes: config.broker.compaction_bytes,
     }
 }
 
@@ -100,8 +104,9 @@ pub(super) fn print_budget(config: &Config, roles: Roles, proxy: Option<&BoundPr
         let broker = self::broker(config, false);
         all.push(("records", broker.buffer_bytes));
         all.push(("folds", broker.fold_memory_bytes()));
+        all.push(("compaction", broker.compaction_memory_bytes()));
     }
-    all.push(("indexes", config.proxy.index_cache_bytes));
+    all.push(("indexes", 2 * config.proxy.index_cache_bytes));
     all.push(("blocks", config.proxy.block_cache_bytes));
     let of_proxy = proxy.map(BoundProxy::memory_budget).unwrap_or_default();
     all.extend(of_proxy.into_iter().map(|(name, bytes)| (name, bytes as u64)));

@@ -64,6 +64,8 @@ impl CheckpointSettings {
             fold_after: 64,
             page_entries: 1_024,
             retention_interval: EARLY,
+            compaction_interval: EARLY,
+            compaction_bytes: 1 << 20,
         };
         Self::of(&broker, LOG)
     }
@@ -133,6 +135,8 @@ mod tests {
             fold_after: 64,
             page_entries: 1_024,
             retention_interval: EARLY,
+            compaction_interval: EARLY,
+            compaction_bytes: 1 << 20,
         };
         let (settings, began, mut waiting) =
             (CheckpointSettings::of(&broker, LOG), Instant::now(), Waiting::default());

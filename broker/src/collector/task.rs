@@ -46,6 +46,9 @@ pub struct CollectorSettings {
     pub report_within: Duration,
     /// How many requests are made at once.
     pub requests: usize,
+    /// The only broker of all clears away sessions by itself ([`crate::Broker::retire_sessions`]), with files that only
+    /// it can see: then only objects are looked after.
+    pub only_objects: bool,
 }
 
 impl Default for CollectorSettings {
@@ -55,6 +58,7 @@ impl Default for CollectorSettings {
             grace: Duration::from_secs(600),
             report_within: Duration::from_secs(30),
             requests: 16,
+            only_objects: false,
         }
     }
 }

@@ -9,7 +9,7 @@ use weir_segment_store::{
 use super::{Due, Folded};
 
 /// Ranges that were read: what is due, and all that its references lead to, in their order.
-pub(super) type Read = (Due, Vec<Stored>);
+pub(crate) type Read = (Due, Vec<Stored>);
 
 /// An object, and how many chunks of it are whose.
 pub(super) struct Gathered {

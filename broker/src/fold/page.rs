@@ -30,7 +30,7 @@ impl Folder {
     async fn write_pages(&self, dues: Vec<DuePage>) -> Result<(), Failed> {
         let number = self.deps.numbers.next();
         let name = ObjectName::Pages { session: self.deps.session, number };
-        let mut builder = Builder::new(name, &self.header(number, Kind::Pages));
+        let mut builder = Builder::new(name, &self.deps.header(number, Kind::Pages));
         let paged: Vec<Paged> = dues
             .into_iter()
             .map(|due| {

@@ -1,25 +1,14 @@
 //! The task that folds.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use futures::{StreamExt, stream};
 use tokio::time::sleep;
 use uuid::Uuid;
 use weir_ids::{Offset, SessionId, TopicPartition};
 use weir_runtime::{Runtime, Stop, watch};
-use weir_segment_store::{
-    ObjectName, ReadError, Reader, ReaderSettings, Reference, Store, StoreError, Stored,
-    object::{Header, Kind},
-};
+use weir_segment_store::{ReadError, Reader, ReaderSettings, Reference, Store, StoreError};
 
-use super::{
-    Due, FoldSettings, Folded, Folding,
-    gather::{Read, gather},
-};
+use super::{Due, FoldSettings, Folding, gather::Read, read::read_all};
 use crate::{
     buffers::Buffers,
     checkpoint::{CheckpointHandle, ObjectNumbers},
@@ -27,14 +16,13 @@ use crate::{
     shard::{Gone, ShardHandle},
 };
 
-/// How many objects are read together.
-const READ_TOGETHER: usize = 4;
 /// How long folds wait at a time while producers wait for room, and how often for one fold: what is not folded costs
 /// too.
 const GIVE_WAY: Duration = Duration::from_millis(50);
 const GIVE_WAY_MAX: u32 = 40;
 
-/// What a folder works with.
+/// What a folder works with. Cheap to clone.
+#[derive(Clone)]
 pub(crate) struct FolderDeps {
     pub(crate) cluster: Uuid,
     pub(crate) session: SessionId,
@@ -61,9 +49,11 @@ pub(crate) struct Folder {
 
 /// Why nothing is folded for now.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failed {
+pub(crate) enum Failed {
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Read(#[from] ReadError),
     #[error(transparent)]
     Gone(#[from] Gone),
 }
@@ -153,69 +143,34 @@ impl Folder {
         if reads.is_empty() {
             return Ok(());
         }
-        let number = self.deps.numbers.next();
-        let name = ObjectName::Sorted { session: self.deps.session, number };
-        let gathered = gather(&self.header(number, Kind::Sorted), reads);
-        let _named = self.deps.folding.name(name);
-        self.deps.store.create(name, &gathered.body.parts).await?;
+        let (_, len) = self.deps.write(reads).await?;
         self.deps.metrics.folds.inc();
-        self.deps.metrics.folded_bytes.inc_by(gathered.body.len);
-        self.replace(gathered.folded(name)).await
+        self.deps.metrics.folded_bytes.inc_by(len);
+        Ok(())
     }
 
-    pub(super) fn header(&self, number: u64, kind: Kind) -> Header {
-        let FolderDeps { cluster, session, .. } = self.deps;
-        Header { cluster, session, number, put_id: self.deps.runtime.random_u64(), kind }
-    }
-
-    /// All that is due, object by object; without what can't be read.
+    /// All that is due, in its order; without what can't be read.
     async fn read(&mut self, dues: Vec<Due>) -> Result<Vec<Read>, Failed> {
-        let mut by_object: BTreeMap<ObjectName, Vec<(usize, Reference)>> = BTreeMap::new();
-        for (place, due) in dues.iter().enumerate() {
-            for reference in &due.references {
-                by_object.entry(reference.object).or_default().push((place, *reference));
-            }
-        }
-        let reader = &self.reader;
-        let requests = by_object.into_iter().map(|(object, wanted)| async move {
-            let references: Vec<Reference> = wanted.iter().map(|(_, it)| *it).collect();
-            let read = reader.all(object, &references).await;
-            wanted.into_iter().zip(read).collect::<Vec<_>>()
-        });
-        let requests: Vec<_> = requests.collect();
-        let mut answers = stream::iter(requests).buffer_unordered(READ_TOGETHER);
-        let mut stored: Vec<BTreeMap<Offset, Stored>> =
-            dues.iter().map(|_| BTreeMap::new()).collect();
-        let mut lost = BTreeSet::new();
-        while let Some(answer) = answers.next().await {
-            for ((place, reference), read) in answer {
+        let references: Vec<Reference> =
+            dues.iter().flat_map(|due| &due.references).copied().collect();
+        let mut read = references.iter().zip(read_all(&self.reader, &references).await);
+        let mut whole = Vec::with_capacity(dues.len());
+        for due in dues {
+            let (mut stored, count) = (Vec::new(), due.references.len());
+            for (reference, read) in read.by_ref().take(count) {
                 match read {
-                    Ok(read) => drop(stored[place].insert(reference.base, read)),
+                    Ok(read) => stored.push(read),
                     Err(ReadError::Store(error)) if error.may_heal() => return Err(error.into()),
                     Err(error) => {
-                        tracing::error!(partition = %dues[place].partition, %error, "a range is not folded");
-                        self.rotten.insert(dues[place].partition, reference.base);
-                        lost.insert(place);
+                        tracing::error!(partition = %due.partition, %error, "a range is not folded");
+                        self.rotten.insert(due.partition, reference.base);
                     }
                 }
             }
-        }
-        let whole = dues.into_iter().zip(stored).enumerate();
-        let whole = whole.filter(|(place, _)| !lost.contains(place));
-        Ok(whole.map(|(_, (due, stored))| (due, stored.into_values().collect())).collect())
-    }
-
-    /// Tells the shards, and has the next checkpoint list what has changed.
-    async fn replace(&self, folded: Vec<Folded>) -> Result<(), Failed> {
-        let mut by_shard: Vec<Vec<Folded>> = self.deps.shards.iter().map(|_| Vec::new()).collect();
-        for folded in folded {
-            by_shard[ShardHandle::of(&self.deps.shards, folded.due.partition).0].push(folded);
-        }
-        for (shard, folded) in self.deps.shards.iter().zip(by_shard) {
-            if !folded.is_empty() {
-                self.deps.checkpoints.folded(shard.folded(folded).await?);
+            if stored.len() == count {
+                whole.push((due, stored));
             }
         }
-        Ok(())
+        Ok(whole)
     }
 }

@@ -9,7 +9,7 @@ impl Partition {
     /// Neighbours that are worth being written once more as one range.
     pub(crate) fn due(&self, rule: &Rule) -> Option<Due> {
         let references = &self.listing.references;
-        let range = rule.due(references).filter(|_| !self.frozen)?;
+        let range = rule.due(references).filter(|_| !self.frozen && !self.compacting)?;
         let references = references[range].to_vec();
         Some(Due { partition: self.id, epoch: self.epoch, references })
     }
@@ -34,7 +34,10 @@ impl Partition {
 
     /// The oldest that it refers to, if there is so much that a page is to list it.
     pub(crate) fn due_page(&self, entries: usize) -> Option<DuePage> {
-        let entries = self.listing.due_page(entries).filter(|_| !self.frozen)?;
+        let entries = self.listing.due_page(entries)?;
+        if self.frozen || self.rules.compacted {
+            return None; // Compaction needs all of them.
+        };
         Some(DuePage { epoch: self.epoch, page: Page { partition: self.id, entries } })
     }
 

@@ -12,6 +12,7 @@
 //!   is never looked for in the store.
 
 mod append;
+mod compaction;
 mod covered;
 mod fold;
 mod pending;
@@ -69,6 +70,8 @@ pub(crate) struct Partition {
     readers: Vec<(u64, TailSink)>,
     /// It is about to be released: nothing more is accepted, under this epoch never again.
     frozen: bool,
+    /// A pass of log compaction is under way.
+    compacting: bool,
     /// Bytes of records that went in and out since that was last asked.
     passed: u64,
 }
@@ -95,6 +98,7 @@ impl Partition {
             durable_bytes: 0,
             readers: Vec::new(),
             frozen: false,
+            compacting: false,
             passed: 0,
             listing,
         }

@@ -19,15 +19,18 @@ impl Partition {
         let references =
             references.iter().map(|it| (it.last, it.max_timestamp, u64::from(it.data.len)));
         let mut bytes = self.listing.stored_bytes() + self.tail.bytes_between(*next, self.durable);
-        let expired = pages.chain(references).take_while(|(_, Timestamp(newest), len)| {
-            let (left, newest) = (bytes - len, *newest);
-            let old = newest >= 0 && oldest.is_some_and(|oldest| newest < oldest);
-            let goes = old || rules.retention_bytes.is_some_and(|most| left >= most);
-            if goes {
-                bytes = left;
+        let mut expired = None;
+        for (last, Timestamp(newest), len) in pages.chain(references) {
+            let left = bytes - len;
+            let is_too_much = rules.retention_bytes.is_some_and(|most| left >= most);
+            let is_old = newest >= 0 && oldest.is_some_and(|oldest| newest < oldest);
+            if is_too_much || is_old {
+                (bytes, expired) = (left, Some(last));
+            } else if newest >= 0 || oldest.is_none() {
+                break;
             }
-            goes
-        });
-        expired.last().map(|(last, ..)| last.plus(1))
+            // Nothing there has a time, perhaps since compaction has left nothing: it goes with what follows.
+        }
+        expired.map(|last| last.plus(1))
     }
 }

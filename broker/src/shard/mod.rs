@@ -18,6 +18,7 @@ pub(crate) use task::Shard;
 use crate::{
     Named, TopicRules,
     client::{Append, Read, ReadError, ReadOutcome, Resolver, TailSink},
+    compaction::Dirty,
     fold::{Due, DuePage, FoldSettings, Folded, Paged},
     partition::{Claimed, Partition},
 };
@@ -81,7 +82,8 @@ enum Message {
     Expired(oneshot::Sender<Vec<LogStart>>),
     StartAt(Vec<LogStart>),
     Due(FoldSettings, Option<TopicPartition>, oneshot::Sender<Vec<Due>>),
-    Folded(Vec<Folded>, oneshot::Sender<Vec<TopicPartition>>),
+    Folded(Vec<Folded>, oneshot::Sender<Vec<bool>>),
+    Dirty(Option<TopicPartition>, oneshot::Sender<Option<Dirty>>),
     DuePages(usize, usize, oneshot::Sender<Vec<DuePage>>),
     Paged(Vec<Paged>, oneshot::Sender<Vec<TopicPartition>>),
     Durable(Vec<DurableChunk>),
@@ -223,11 +225,21 @@ impl ShardHandle {
         answered.await.map_err(|_| Gone)
     }
 
-    /// These have been folded. Returns the partitions that refer to what was made of them from now on.
+    /// The first of its partitions behind `after` that is worth a pass of log compaction. `None` for that begins a round.
     ///
     /// # Errors
     /// When the shard has ended.
-    pub(crate) async fn folded(&self, folded: Vec<Folded>) -> Result<Vec<TopicPartition>, Gone> {
+    pub(crate) async fn dirty(&self, after: Option<TopicPartition>) -> Result<Option<Dirty>, Gone> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Dirty(after, answer));
+        answered.await.map_err(|_| Gone)
+    }
+
+    /// These have been folded. Returns for each whether the partition refers to what was made of it from now on.
+    ///
+    /// # Errors
+    /// When the shard has ended.
+    pub(crate) async fn folded(&self, folded: Vec<Folded>) -> Result<Vec<bool>, Gone> {
         let (answer, answered) = oneshot::channel();
         self.send(Message::Folded(folded, answer));
         answered.await.map_err(|_| Gone)

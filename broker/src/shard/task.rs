@@ -19,6 +19,7 @@ use crate::{
     Named, TopicRules,
     buffers::Buffers,
     client::{AppendError, Entries, ReadError, TailEvent, TailSink},
+    compaction::Dirty,
     fold::{Due, DuePage, FoldSettings, Folded, Paged},
     partition::{Accepted, Answered, Claimed, Covered, Partition, Verdict},
     wal::WalHandle,
@@ -149,6 +150,7 @@ impl Shard {
             Message::Due(settings, after, answer) => {
                 let _ = answer.send(self.due(settings, after));
             }
+            Message::Dirty(after, answer) => drop(answer.send(self.dirty(after, now))),
             Message::Folded(folded, answer) => drop(answer.send(self.handle_folded(folded))),
             Message::DuePages(entries, most, answer) => {
                 let _ = answer.send(self.due_pages(entries, most));
@@ -312,12 +314,21 @@ impl Shard {
         .collect()
     }
 
-    fn handle_folded(&mut self, folded: Vec<Folded>) -> Vec<TopicPartition> {
+    fn dirty(&mut self, after: Option<TopicPartition>, now: Timestamp) -> Option<Dirty> {
+        if after.is_none() {
+            self.partitions.values_mut().for_each(Partition::end_compaction);
+        }
+        let behind = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut partitions = self.partitions.range_mut((behind, Bound::Unbounded));
+        partitions.find_map(|(_, partition)| partition.dirty(now))
+    }
+
+    fn handle_folded(&mut self, folded: Vec<Folded>) -> Vec<bool> {
         let replace = |folded: Folded| {
-            let id = folded.due.partition;
-            self.partitions.get_mut(&id)?.folded(folded).then_some(id)
+            let found = self.partitions.get_mut(&folded.due.partition);
+            found.is_some_and(|partition| partition.folded(folded))
         };
-        folded.into_iter().filter_map(replace).collect()
+        folded.into_iter().map(replace).collect()
     }
 
     fn due_pages(&self, entries: usize, most: usize) -> Vec<DuePage> {

@@ -121,6 +121,8 @@ impl World {
                 fold_after: 64,
                 page_entries: 1_024,
                 retention_interval: Duration::from_secs(1),
+                compaction_interval: Duration::from_secs(1),
+                compaction_bytes: 1 << 20,
             };
             let role = BrokerRole::start(deps, settings, of_broker, &tasks).await.unwrap();
             let server = Server::bind("127.0.0.1:0").await.unwrap();

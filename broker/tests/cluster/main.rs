@@ -19,7 +19,7 @@ use weir_meta::{
 use weir_runtime::{Random, Seeded};
 use weir_segment_store::testing::{Fate, FaultyObjects, Request};
 
-use world::{Node, PARTITIONS, World, until};
+use world::{Kept, Node, PARTITIONS, World, until};
 
 fn healthy() -> FaultyObjects {
     FaultyObjects::new(|_: Request, _: &str| Fate::Done)
@@ -148,6 +148,51 @@ async fn what_pages_list_is_found_and_goes_with_its_page() {
     .await;
     assert_eq!(again.read(0).await, values[11..]);
     again.end().await;
+}
+
+fn kept(offset: i64, key: &str, value: Option<&str>) -> Kept {
+    (offset, key.to_owned(), value.map(str::to_owned))
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_each_key_the_latest_record_stays() {
+    let world = World::new(healthy()).await;
+    let one = world.node(1).await;
+    for name in ["cleanup.policy", "max.compaction.lag.ms", "delete.retention.ms"] {
+        let value = if name == "cleanup.policy" { "compact" } else { "1" };
+        world.configure(name, value).await;
+    }
+    let append = async |node: &Node, of: &[(&str, Option<&str>)]| {
+        node.append(0, world.keyed(of)).await;
+        assert!(node.checkpoint().await);
+    };
+    append(&one, &[("a", Some("1")), ("b", Some("1")), ("c", Some("1"))]).await;
+    append(&one, &[("a", Some("2"))]).await;
+    append(&one, &[("c", None), ("d", Some("1"))]).await;
+    let expected = [
+        kept(1, "b", Some("1")),
+        kept(3, "a", Some("2")),
+        kept(4, "c", None),
+        kept(5, "d", Some("1")),
+    ];
+    // What is in memory is read from there, as it was.
+    one.die().await;
+    let again = world.node(1).await;
+    until("all is compacted", async || (again.kept(0).await == expected).then_some(())).await;
+    world.configure("delete.retention.ms", "3600000").await;
+    assert_eq!(again.append(0, world.keyed(&[("b", None), ("a", Some("3"))])).await, 6);
+    assert!(again.checkpoint().await);
+    let expected = [kept(5, "d", Some("1")), kept(6, "b", None), kept(7, "a", Some("3"))];
+    until("it is compacted again, without the old tombstone", async || {
+        (again.kept(0).await == expected).then_some(())
+    })
+    .await;
+    assert!(again.checkpoint().await);
+    again.die().await;
+    let last = world.node(1).await;
+    assert_eq!(last.kept(0).await, expected, "whoever takes over finds it");
+    assert_eq!(last.offsets(0).await.log_start.0, 0);
+    last.end().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -122,6 +122,8 @@ impl World {
             fold_after: self.fold_after,
             page_entries: self.page_entries,
             retention_interval: Duration::from_secs(1),
+            compaction_interval: Duration::from_secs(1),
+            compaction_bytes: 1 << 20,
         };
         let role = BrokerRole::start(deps, settings, view, &tasks).await.unwrap();
         Node {
@@ -158,7 +160,41 @@ impl World {
     }
 }
 
+/// The offset, key and value of a record; a tombstone has no value.
+pub(crate) type Kept = (i64, String, Option<String>);
+
+impl World {
+    /// A batch with these keys and values.
+    pub(crate) fn keyed(&self, of: &[(&str, Option<&str>)]) -> Bytes {
+        let mut builder = BatchBuilder::new();
+        for (key, value) in of {
+            let (key, value) = (Some(key.as_bytes()), value.map(str::as_bytes));
+            builder.push(self.runtime.now(), key, value, &[]).unwrap();
+        }
+        builder.build().unwrap().into_batch().into_bytes()
+    }
+}
+
 impl Node {
+    /// All keyed records of a partition.
+    pub(crate) async fn kept(&self, partition: u32) -> Vec<Kept> {
+        let text = |bytes: Bytes| String::from_utf8(bytes.to_vec()).unwrap();
+        let mut kept = Vec::new();
+        let Offsets { log_start: mut offset, durable, .. } = self.offsets(partition).await;
+        while offset < durable {
+            let bytes = self.bytes(partition, offset).await.unwrap().unwrap();
+            for batch in split(bytes) {
+                let batch = batch.unwrap().verify().unwrap();
+                for record in batch.records(1 << 20).unwrap().map(Result::unwrap) {
+                    let (key, value) = (text(record.key.unwrap()), record.value.map(text));
+                    kept.extend((record.offset >= offset).then_some((record.offset.0, key, value)));
+                }
+                offset = batch.header().next_offset();
+            }
+        }
+        kept
+    }
+
     pub(crate) async fn try_append(
         &self,
         partition: u32,
@@ -205,28 +241,32 @@ impl Node {
     async fn try_read(&self, partition: u32) -> Result<Vec<String>, ReadError> {
         let mut values = Vec::new();
         let mut offset = self.offsets(partition).await.log_start;
-        loop {
-            let read = Read {
-                partition: id(partition),
-                epoch: None,
-                offset,
-                max_bytes: 2_000,
-                isolation: Isolation::ReadUncommitted,
-            };
-            let outcome = self.client.read(vec![read]).await.pop().unwrap()?;
-            let bytes: Bytes = match outcome.entries {
-                Entries::None => return Ok(values),
-                Entries::Tail(pieces) => pieces.concat().into(),
-                Entries::Stored(places) => {
-                    let references = places.references(&self.reader, offset).await.unwrap();
-                    let read = self.reader.read(&references[0], offset, 2_000).await;
-                    let (pieces, _) =
-                        read.map_err(|error| ReadError::Storage(error.to_string()))?;
-                    pieces.concat().into()
-                }
-            };
+        while let Some(bytes) = self.bytes(partition, offset).await? {
             offset = take_values(bytes, offset, &mut values);
         }
+        Ok(values)
+    }
+
+    /// Some batches from `offset` on; `None` if there are none.
+    async fn bytes(&self, partition: u32, offset: Offset) -> Result<Option<Bytes>, ReadError> {
+        let read = Read {
+            partition: id(partition),
+            epoch: None,
+            offset,
+            max_bytes: 2_000,
+            isolation: Isolation::ReadUncommitted,
+        };
+        let outcome = self.client.read(vec![read]).await.pop().unwrap()?;
+        Ok(match outcome.entries {
+            Entries::None => None,
+            Entries::Tail(pieces) => Some(pieces.concat().into()),
+            Entries::Stored(places) => {
+                let references = places.references(&self.reader, offset).await.unwrap();
+                let read = self.reader.read(&references[0], offset, 2_000).await;
+                let (pieces, _) = read.map_err(|error| ReadError::Storage(error.to_string()))?;
+                Some(pieces.concat().into())
+            }
+        })
     }
 
     /// How many stored ranges a partition has from its beginning on, if nothing of it is in memory.

@@ -238,6 +238,8 @@ impl World {
             fold_after: 3,
             page_entries: 2,
             retention_interval: Duration::from_secs(1),
+            compaction_interval: Duration::from_secs(1),
+            compaction_bytes: 1 << 20,
         };
         for _ in 0..PATIENCE {
             let tasks = Tasks::new();

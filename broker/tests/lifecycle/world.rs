@@ -151,6 +151,8 @@ impl World {
             fold_after: 64,
             page_entries: 2,
             retention_interval: std::time::Duration::from_secs(1),
+            compaction_interval: std::time::Duration::from_secs(1),
+            compaction_bytes: 1 << 20,
         };
         let tasks = Tasks::new();
         let broker = Broker::start(deps, settings, &tasks).await.unwrap();

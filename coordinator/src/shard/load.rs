@@ -86,10 +86,7 @@ impl Loader {
         if header.last_offset() < self.next {
             return Ok(());
         }
-        if header.base_offset > self.next {
-            let gap = format!("the next batch begins at offset {}", header.base_offset);
-            return Err(self.malformed(gap));
-        }
+        // It may begin behind what is expected: log compaction leaves gaps.
         if !header.attributes.is_control() {
             let records = batch.records(BATCH_BYTES_MAX);
             for record in records.map_err(|error| self.malformed(error.to_string()))? {

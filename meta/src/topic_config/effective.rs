@@ -42,6 +42,8 @@ pub struct TopicConfig {
     pub retention_bytes: i64,
     /// `delete.retention.ms`: how long compaction keeps a tombstone.
     pub delete_retention_ms: i64,
+    /// `min.cleanable.dirty.ratio`, in millionths.
+    pub min_cleanable_dirty_ppm: u32,
     /// `min.compaction.lag.ms`.
     pub min_compaction_lag_ms: i64,
     /// `max.compaction.lag.ms`.
@@ -67,6 +69,7 @@ impl TopicConfig {
             retention_ms: set.number("retention.ms"),
             retention_bytes: set.number("retention.bytes"),
             delete_retention_ms: set.number("delete.retention.ms"),
+            min_cleanable_dirty_ppm: ppm(set.text("min.cleanable.dirty.ratio")),
             min_compaction_lag_ms: set.number("min.compaction.lag.ms"),
             max_compaction_lag_ms: set.number("max.compaction.lag.ms"),
         }
@@ -77,6 +80,12 @@ impl Default for TopicConfig {
     fn default() -> Self {
         Self::new(&BTreeMap::new())
     }
+}
+
+/// A part of one in millionths.
+fn ppm(ratio: &str) -> u32 {
+    let ratio: f64 = ratio.parse().unwrap_or_default();
+    (ratio.clamp(0.0, 1.0) * 1e6) as u32
 }
 
 struct Set<'a>(&'a BTreeMap<String, String>);

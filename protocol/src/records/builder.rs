@@ -102,6 +102,17 @@ impl BatchBuilder {
         builder
     }
 
+    /// A batch without records that stands for offsets whose records are gone: whoever reads goes on behind it. `last`
+    /// is at most `i32::MAX` behind `base`.
+    #[must_use]
+    pub fn empty(base: Offset, last: Offset, leader_epoch: LeaderEpoch) -> Self {
+        let mut builder = Self::new();
+        builder.header.base_offset = base;
+        builder.header.last_offset_delta = i32::try_from(last.0 - base.0).unwrap_or(i32::MAX);
+        builder.header.leader_epoch = leader_epoch;
+        builder
+    }
+
     /// Compresses the records.
     #[must_use]
     pub fn compression(mut self, compression: Compression) -> Self {

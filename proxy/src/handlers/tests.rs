@@ -27,7 +27,11 @@ use weir_protocol::{
     },
     records::Compression,
 };
-use weir_segment_store::{ObjectName, testing as objects};
+use weir_segment_store::{
+    ObjectName,
+    object::{Header, Kind},
+    pages, testing as objects,
+};
 
 use super::{fetch, patience::PATIENCE, produce};
 use crate::{
@@ -316,6 +320,40 @@ async fn times_are_found_in_the_store_too() {
     let located = list_offsets(&fixture, 11, 0, vec![offset_at(33)]).await;
     let got = (located[0].offset, located[0].timestamp, located[0].leader_epoch);
     assert_eq!(got, (33, 33, 3));
+}
+
+/// Two ranges of fifty offsets, which are their timestamps, listed by a page.
+async fn paged(fixture: &Fixture) {
+    let (session, object) =
+        (weir_ids::SessionId(5), ObjectName::Sorted { session: weir_ids::SessionId(5), number: 1 });
+    let batches: Vec<_> = (0..10_i64).map(|i| objects::batch(3, i * 10, 10)).collect();
+    let chunks = batches.chunks(5).map(|of_one| objects::chunk(at(1, 0), 3, of_one)).collect();
+    let body = objects::body(session, weir_ids::Slot(1), chunks);
+    fixture.store.create(object, &body.parts).await.unwrap();
+    let references = body.chunks.iter().map(|chunk| chunk.reference(object, 0)).collect();
+    let name = ObjectName::Pages { session, number: 2 };
+    let header =
+        Header { cluster: objects::CLUSTER, session, number: 2, put_id: 1, kind: Kind::Pages };
+    let mut builder = pages::Builder::new(name, &header);
+    let entries = pages::Entries::References(references);
+    let page = builder.add(&pages::Page { partition: at(1, 0), entries });
+    fixture.store.create(name, &builder.finish()).await.unwrap();
+    fixture.broker.page(at(1, 0), page, 100);
+}
+
+#[tokio::test]
+async fn times_are_found_through_pages_too_and_not_among_what_is_gone() {
+    let fixture = Fixture::start(TOPICS).await;
+    paged(&fixture).await;
+    let at_time = async |time| list_offsets(&fixture, 11, 0, vec![offset_at(time)]).await[0].offset;
+    assert_eq!(at_time(73).await, 73);
+    assert_eq!(at_time(-3).await, 99);
+    assert_eq!(at_time(100).await, -1);
+    // A range, and within it a batch, begin with records that are gone.
+    fixture.broker.trim(at(1, 0), 55);
+    assert_eq!(at_time(0).await, 55);
+    assert_eq!(at_time(56).await, 56);
+    assert_eq!(at_time(-3).await, 99);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@
 //!   topic · partition · tag (1 whole, 2 delta, 3 gone) · listing
 //! CRC32C of all before 4
 //!
-//! listing: epoch · log start · next · references · epoch starts · producers · from version 2 on: pages
+//! listing: epoch · log start · next · references · epoch starts · producers · from version 2 on: cleaned · pages
 //! ```
 //!
 //! The head is fixed, all below it varints.
@@ -122,6 +122,7 @@ fn put_listing(to: &mut BytesMut, listing: &Listing) {
             put_varint(to, batch.end.0.wrapping_sub(batch.base.0) as u64);
         }
     }
+    put_varint(to, listing.cleaned.0 as u64);
     put_refs(to, &listing.pages);
 }
 
@@ -200,8 +201,11 @@ fn get_listing(from: &mut Cursor<'_>, version: u32) -> Result<Listing, Malformed
         let id = ProducerId(from.signed("producer id")?);
         producers.insert(id, get_producer(from)?);
     }
-    let pages = if version == OLDEST { Vec::new() } else { get_refs(from)? };
-    Ok(Listing { epoch, log_start, next, pages, references, epoch_starts, producers })
+    let (cleaned, pages) = match version {
+        OLDEST => (Offset::ZERO, Vec::new()),
+        _ => (get_offset(from, "cleaned offset")?, get_refs(from)?),
+    };
+    Ok(Listing { epoch, log_start, next, cleaned, pages, references, epoch_starts, producers })
 }
 
 fn get_producer(from: &mut Cursor<'_>) -> Result<ProducerState, Malformed> {

@@ -69,6 +69,8 @@ pub struct Listing {
     pub log_start: Offset,
     /// The offset behind the last.
     pub next: Offset,
+    /// Up to here log compaction has looked for records that others stand in for.
+    pub cleaned: Offset,
     /// Where the oldest records are listed, by offset: pages of higher levels first.
     pub pages: Vec<PageRef>,
     /// Where the others are, by offset.
@@ -85,6 +87,7 @@ impl Default for Listing {
             epoch: LeaderEpoch::NONE,
             log_start: Offset::ZERO,
             next: Offset::ZERO,
+            cleaned: Offset::ZERO,
             pages: Vec::new(),
             references: Vec::new(),
             epoch_starts: Vec::new(),
@@ -148,6 +151,7 @@ impl Listing {
                 }
             }
         }
+        self.cleaned = self.cleaned.max(later.cleaned);
         self.start_at(self.log_start.max(later.log_start));
     }
 

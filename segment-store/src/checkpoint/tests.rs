@@ -169,6 +169,7 @@ fn sample_with_a_page() -> Checkpoint {
     let mut sample = sample();
     if let (_, Line::Whole(listing)) = &mut sample.partitions[0] {
         let paged = listing.references.remove(0);
+        listing.cleaned = Offset(17);
         listing.pages.push(PageRef {
             object: ObjectName::Pages { session: SessionId(3), number: 7 },
             place: ByteRange { at: 64, len: 99 },

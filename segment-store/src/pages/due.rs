@@ -40,6 +40,19 @@ impl Listing {
         true
     }
 
+    /// These pages are not needed any more, and what they list is here again. Returns false, and changes nothing, if the
+    /// pages are others.
+    pub fn unpage(&mut self, pages: &[PageRef], references: Vec<Reference>) -> bool {
+        if self.pages != pages {
+            return false;
+        }
+        self.pages.clear();
+        let log_start = self.log_start;
+        let needed = references.into_iter().filter(|reference| reference.last >= log_start);
+        self.references.splice(..0, needed);
+        true
+    }
+
     /// The page that lists what is stored at `offset`; `None` if a reference does, or nothing.
     pub fn page_with(&self, offset: Offset) -> Option<&PageRef> {
         let place = self.pages.partition_point(|page| page.last < offset);

@@ -7,7 +7,11 @@ use weir_protocol::{
     messages::fetch::{FetchPartition, FetchTopic, PartitionData},
     records::Compression,
 };
-use weir_segment_store::{ObjectName, testing as objects};
+use weir_segment_store::{
+    ObjectName,
+    object::{Header, Kind},
+    pages, testing as objects,
+};
 
 use super::*;
 use crate::{
@@ -207,6 +211,32 @@ async fn what_lies_behind_the_tail_is_read_from_the_store() {
     let mut small = request(&[(0, 5)]);
     small.topics[0].partitions[0].partition_max_bytes = 1;
     assert_eq!(records(&fixture.fetch(small).await[0]), first_batches[2].to_bytes());
+}
+
+#[tokio::test]
+async fn what_a_page_lists_is_read_through_it() {
+    let fixture = Fixture::start(TOPICS).await;
+    let (session, number) = (SessionId(5), 1);
+    let object = ObjectName::Sorted { session, number };
+    let batches: Vec<_> = (0..5_i64).map(|i| objects::batch(3, i * 2, 2)).collect();
+    let chunks = batches.iter().map(|it| objects::chunk(at(1, 0), 3, std::slice::from_ref(it)));
+    let body = objects::body(session, weir_ids::Slot(1), chunks.collect());
+    fixture.store.create(object, &body.parts).await.unwrap();
+    let references = body.chunks.iter().map(|chunk| chunk.reference(object, 0)).collect();
+    let header =
+        Header { cluster: objects::CLUSTER, session, number, put_id: 1, kind: Kind::Pages };
+    let name = ObjectName::Pages { session, number };
+    let mut builder = pages::Builder::new(name, &header);
+    let entries = pages::Entries::References(references);
+    let page = builder.add(&pages::Page { partition: at(1, 0), entries });
+    fixture.broker.page(at(1, 0), page, 10);
+    let answer = fixture.fetch(request(&[(0, 5)])).await;
+    assert_eq!(answer[0].error_code, ErrorCode::KAFKA_STORAGE_ERROR, "the page is not there");
+    fixture.store.create(name, &builder.finish()).await.unwrap();
+    let answer = fixture.fetch(request(&[(0, 5)])).await;
+    let expected: Vec<u8> = batches[2..].iter().flat_map(|batch| batch.to_bytes()).collect();
+    assert_eq!(answer[0].error_code, ErrorCode::NONE);
+    assert_eq!(records(&answer[0]), expected);
 }
 
 #[tokio::test]

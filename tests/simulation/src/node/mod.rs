@@ -308,6 +308,8 @@ impl Life<'_> {
             fold_after: *Chance::new(node.seed, "folds").pick(&FOLDS_AFTER),
             page_entries: *Chance::new(node.seed, "pages").pick(&PAGE_ENTRIES),
             retention_interval: Duration::from_secs(1),
+            compaction_interval: Duration::from_secs(1),
+            compaction_bytes: 1 << 20,
         };
         let role = BrokerRole::start(deps, settings, view.clone(), tasks).await;
         let role = role.context("the broker")?;

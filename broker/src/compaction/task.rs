@@ -1,0 +1,255 @@
+//! The task that makes passes.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use tokio::time::sleep;
+use weir_ids::{LeaderEpoch, Offset, TopicPartition};
+use weir_runtime::{Stop, blocking};
+use weir_segment_store::{
+    ReadError, Reader, ReaderSettings, Reference, Stored,
+    pages::{Entries, PageRef},
+};
+
+use super::{
+    CompactionSettings, Dirty,
+    filter::{Filter, note},
+    latest::Latest,
+};
+use crate::{
+    fold::{Due, Failed, FolderDeps, Read, read_all},
+    shard::ShardHandle,
+};
+
+/// How many bytes of records are read together to note their keys.
+const NOTED_BYTES: u64 = 8 << 20;
+
+/// The compaction of one session.
+pub(crate) struct Compactor {
+    deps: FolderDeps,
+    settings: CompactionSettings,
+    reader: Reader,
+    /// Partitions with a range that can't be read: not tried again in this session.
+    rotten: BTreeSet<TopicPartition>,
+}
+
+/// What is to be written next, and what that completes.
+#[derive(Default)]
+struct Waiting {
+    reads: Vec<Read>,
+    bytes: u64,
+    completed: Vec<(TopicPartition, LeaderEpoch, Offset)>,
+    /// Partitions that do not refer to all that was written of them in this round.
+    refused: BTreeSet<TopicPartition>,
+}
+
+impl Compactor {
+    pub(crate) fn new(deps: FolderDeps, settings: CompactionSettings) -> Self {
+        // Nothing is read twice.
+        let none = ReaderSettings { block_cache_bytes: 0, ..ReaderSettings::default() };
+        let reader = Reader::new(deps.store.clone(), none);
+        Self { deps, settings, reader, rotten: BTreeSet::new() }
+    }
+
+    /// Compacts what is worth it, now and then, until `stop`.
+    pub(crate) async fn run(mut self, stop: Stop) {
+        let mut troubled = false;
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.requested() => return,
+                () = sleep(self.settings.interval) => {}
+            }
+            let round = tokio::select! {
+                biased;
+                () = stop.requested() => return,
+                round = self.round() => round,
+            };
+            match round {
+                Ok(()) => troubled = false,
+                Err(Failed::Gone(_)) => return,
+                Err(error) if troubled => tracing::debug!(%error, "still nothing is compacted"),
+                Err(error) => {
+                    tracing::warn!(%error, "nothing is compacted for now; trying again later");
+                    troubled = true;
+                }
+            }
+        }
+    }
+
+    /// One pass over each partition that is worth it.
+    async fn round(&mut self) -> Result<(), Failed> {
+        let (shards, mut waiting) = (Arc::clone(&self.deps.shards), Waiting::default());
+        for shard in &*shards {
+            let mut after = None;
+            while let Some(dirty) = shard.dirty(after).await? {
+                after = Some(dirty.partition);
+                if !self.rotten.contains(&dirty.partition) {
+                    self.pass(shard, dirty, &mut waiting).await?;
+                }
+            }
+        }
+        self.write(&mut waiting).await
+    }
+
+    async fn pass(
+        &mut self,
+        shard: &ShardHandle,
+        dirty: Dirty,
+        waiting: &mut Waiting,
+    ) -> Result<(), Failed> {
+        let id = dirty.partition;
+        let passed = if dirty.pages.is_empty() {
+            self.compact(dirty, waiting).await
+        } else {
+            self.unpage(shard, dirty).await
+        };
+        match passed {
+            Err(Failed::Read(ReadError::Store(error))) if error.may_heal() => Err(error.into()),
+            Err(Failed::Read(error)) => {
+                tracing::error!(partition = %id, %error, "a partition is not compacted");
+                self.rotten.insert(id);
+                // Nothing of it is half done: what has been left out is left out of whole ranges.
+                waiting.completed.retain(|(partition, ..)| *partition != id);
+                Ok(())
+            }
+            passed => passed,
+        }
+    }
+
+    /// The partition holds again itself what pages list of it: its topic was not compacted before.
+    async fn unpage(&self, shard: &ShardHandle, dirty: Dirty) -> Result<(), Failed> {
+        let (mut pages, mut references) = (dirty.pages.clone(), Vec::new());
+        pages.reverse();
+        while let Some(page) = pages.pop() {
+            match &self.reader.page(&page).await?.entries {
+                Entries::References(all) => references.extend_from_slice(all),
+                Entries::Pages(below) => pages.extend(below.iter().rev().copied()),
+            }
+        }
+        let (epoch, listed): (LeaderEpoch, Vec<PageRef>) = (dirty.epoch, dirty.pages);
+        let unpage = move |partition: &mut crate::partition::Partition| {
+            partition.unpage(epoch, &listed, references)
+        };
+        let done = shard.ask(dirty.partition, unpage).await;
+        if done == Some(true) {
+            self.deps.checkpoints.folded(vec![dirty.partition]);
+        }
+        Ok(())
+    }
+
+    async fn compact(&self, dirty: Dirty, waiting: &mut Waiting) -> Result<(), Failed> {
+        let Dirty { partition, epoch, cleaned, references, delete_retention_ms, .. } = dirty;
+        let (latest, until) = self.note_keys(&references, cleaned).await?;
+        let now = self.deps.runtime.now();
+        let filter = Arc::new(Filter { latest, until, now, delete_retention_ms });
+        let touched = references.partition_point(|reference| reference.base < until);
+        for group in groups(&references[..touched], self.settings.object_bytes) {
+            let due = Due { partition, epoch, references: group.to_vec() };
+            if waiting.bytes + due.bytes() > self.settings.object_bytes {
+                self.write(waiting).await?;
+            }
+            let stored = self.read(group).await?;
+            let (filter, of_group) = (Arc::clone(&filter), due.references.clone());
+            let left = blocking(move || filter.all(&of_group, stored)).await;
+            waiting.bytes += left.iter().map(|stored| stored.bytes.len() as u64).sum::<u64>();
+            waiting.reads.push((due, left));
+        }
+        waiting.completed.push((partition, epoch, until));
+        Ok(())
+    }
+
+    /// The latest offsets of keys from `cleaned` on, and up to where there was memory for all.
+    async fn note_keys(
+        &self,
+        references: &[Reference],
+        cleaned: Offset,
+    ) -> Result<(Latest, Offset), Failed> {
+        let dirty = &references[references.partition_point(|it| it.last < cleaned)..];
+        let end = dirty.last().map_or(cleaned, |last| last.last.plus(1));
+        let secret = (self.deps.runtime.random_u64(), self.deps.runtime.random_u64());
+        let offsets = u64::try_from(end.0.saturating_sub(cleaned.0)).unwrap_or(0);
+        let mut latest = Latest::new(offsets, self.settings.keys_bytes, secret);
+        for group in groups(dirty, NOTED_BYTES) {
+            let stored = self.read(group).await?;
+            let noting = move || {
+                let end = stored.iter().find_map(|stored| note(&mut latest, stored, cleaned));
+                (latest, end)
+            };
+            let full;
+            (latest, full) = blocking(noting).await;
+            if let Some(until) = full {
+                return Ok((latest, until));
+            }
+        }
+        Ok((latest, end))
+    }
+
+    async fn read(&self, references: &[Reference]) -> Result<Vec<Stored>, Failed> {
+        let read = read_all(&self.reader, references).await;
+        Ok(read.into_iter().collect::<Result<_, _>>()?)
+    }
+
+    /// Writes what waits, and tells the shards how far their partitions are compacted.
+    async fn write(&self, waiting: &mut Waiting) -> Result<(), Failed> {
+        let refused = std::mem::take(&mut waiting.refused);
+        let Waiting { reads, completed, .. } = std::mem::take(waiting);
+        waiting.refused = refused;
+        if !reads.is_empty() {
+            let (refused, len) = self.deps.write(reads).await?;
+            waiting.refused.extend(refused);
+            self.deps.metrics.compacted_bytes.inc_by(len);
+        }
+        let mut changed = Vec::new();
+        for (id, epoch, until) in completed {
+            if waiting.refused.contains(&id) {
+                continue; // It has changed meanwhile: another pass will do it.
+            }
+            let (_, shard) = ShardHandle::of(&self.deps.shards, id);
+            let done = shard.ask(id, move |partition| partition.compacted(epoch, until)).await;
+            changed.extend((done == Some(true)).then_some(id));
+        }
+        self.deps.checkpoints.folded(changed);
+        Ok(())
+    }
+}
+
+/// References that follow one another, in groups of about so many bytes.
+fn groups(references: &[Reference], bytes: u64) -> impl Iterator<Item = &[Reference]> {
+    let mut rest = references;
+    std::iter::from_fn(move || {
+        let mut sum = 0;
+        let fits = rest.iter().take_while(|reference| {
+            let fits = sum == 0 || sum + u64::from(reference.data.len) <= bytes;
+            sum += u64::from(reference.data.len).max(1);
+            fits
+        });
+        let (group, behind) = rest.split_at(fits.count());
+        rest = behind;
+        (!group.is_empty()).then_some(group)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use weir_ids::{SessionId, Timestamp};
+    use weir_segment_store::{ByteRange, ObjectName};
+
+    use super::*;
+
+    #[test]
+    fn groups_are_of_about_the_size_that_they_should_have() {
+        let reference = |(place, len): (i64, &u32)| Reference {
+            object: ObjectName::Sorted { session: SessionId(1), number: 1 },
+            base: Offset(place),
+            last: Offset(place),
+            epoch: LeaderEpoch(1),
+            max_timestamp: Timestamp(0),
+            data: ByteRange { at: 0, len: *len },
+            index: ByteRange { at: 0, len: 1 },
+        };
+        let references: Vec<_> = (0..).zip(&[50, 40, 30, 200, 10, 10]).map(reference).collect();
+        let lens: Vec<usize> = groups(&references, 100).map(<[_]>::len).collect();
+        assert_eq!(lens, [2, 1, 1, 2]);
+        assert_eq!(groups(&[], 100).count(), 0);
+    }
+}
