@@ -305,6 +305,8 @@ fn rules(config: &TopicConfig) -> TopicRules {
         delete_retention_ms: config.delete_retention_ms,
         retention_ms: Some(config.retention_ms).filter(|ms| deletes && *ms >= 0),
         retention_bytes: u64::try_from(config.retention_bytes).ok().filter(|_| deletes),
+        segment_bytes: u64::try_from(config.segment_bytes).unwrap_or(0),
+        segment_ms: config.segment_ms,
         ..TopicRules::default()
     }
 }

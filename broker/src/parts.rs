@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use weir_ids::SessionId;
 use weir_meta::{RegisterError, Registration, store::Remedy};
 use weir_runtime::{Tasks, watch};
-use weir_segment_store::journal;
+use weir_segment_store::{Reader, ReaderSettings, journal};
 
 use crate::{
     BrokerDeps, BrokerSettings,
@@ -19,7 +19,7 @@ use crate::{
     ending::Ending,
     fold::{FoldSettings, Folder, FolderDeps, Folding},
     metrics::Metrics,
-    retention,
+    retention::Retention,
     shard::{Shard, ShardHandle, ShardInbox},
     standing::Standing,
     trouble::Trouble,
@@ -142,12 +142,17 @@ impl Parts {
         let compaction = CompactionSettings::of(settings, &deps.settings);
         let compactor = Compactor::new(deps.clone(), compaction);
         tasks.spawn("compaction", |stop| compactor.run(stop));
+        let pages = ReaderSettings { block_cache_bytes: 0, ..ReaderSettings::default() };
+        let retention = Retention {
+            shards: Arc::clone(&self.shards),
+            checkpoints: self.checkpoints.clone(),
+            reader: Reader::new(deps.store.clone(), pages),
+            interval: settings.retention_interval,
+        };
         let folder = Folder::new(deps);
         let written = self.written.clone();
         tasks.spawn("folds", |stop| folder.run(written, stop));
-        let (shards, checkpoints) = (Arc::clone(&self.shards), self.checkpoints.clone());
-        let interval = settings.retention_interval;
-        tasks.spawn("retention", move |stop| retention::run(shards, checkpoints, interval, stop));
+        tasks.spawn("retention", |stop| retention.run(stop));
     }
 
     /// Starts what keeps the session known to others, and notices when it is over.

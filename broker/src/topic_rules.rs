@@ -26,6 +26,10 @@ pub struct TopicRules {
     pub retention_ms: Option<i64>,
     /// `retention.bytes`, likewise: the oldest go while what is left is as much. `None`: without bound.
     pub retention_bytes: Option<u64>,
+    /// `segment.bytes`: that much goes or stays together, at most.
+    pub segment_bytes: u64,
+    /// `segment.ms`: likewise, in timestamps.
+    pub segment_ms: i64,
     /// `producer.id.expiration.ms`: after this, a silent producer is forgotten.
     pub producer_expiry_ms: i64,
 }
@@ -45,6 +49,8 @@ impl Default for TopicRules {
             delete_retention_ms: 86_400_000,
             retention_ms: Some(604_800_000),
             retention_bytes: None,
+            segment_bytes: 1 << 30,
+            segment_ms: 604_800_000,
             producer_expiry_ms: 86_400_000,
         }
     }

@@ -4,6 +4,9 @@
 //! gathered in a tier, they become one range, with what lies between them in lower tiers; that one is in a higher tier. So
 //! a byte is written once more per tier that it climbs, and a partition has at most so many references a tier. What is
 //! long enough to be read by itself stays where it is for ever.
+//!
+//! Ranges leave a log whole. So one is no longer than a segment of its topic is to be, in bytes and in time: time is parted
+//! into spans of that length, and neighbours of one span become one.
 
 use std::ops::Range;
 
@@ -18,14 +21,26 @@ pub struct Rule {
     pub long_bytes: u32,
 }
 
+/// What becomes one range at most.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Segment {
+    /// `segment.bytes`.
+    pub bytes: u64,
+    /// `segment.ms`, in timestamps.
+    pub ms: i64,
+}
+
 impl Rule {
     /// The neighbours that are to become one range next, by their places in `references`; `None` if there are too few.
     /// Young ones first, in the lowest tier that has enough: those are the shortest. Each epoch makes a range of its
     /// own, so neighbours of as many epochs are not worth it.
-    pub fn due(&self, references: &[Reference]) -> Option<Range<usize>> {
-        let mut end = references.len();
+    pub fn due(&self, references: &[Reference], segment: Segment) -> Option<Range<usize>> {
+        if references.len() < self.enough {
+            return None;
+        }
+        let (spans, mut end) = (spans(references, segment.ms), references.len());
         while end >= self.enough {
-            let begin = self.run_before(references, end);
+            let begin = self.run_before(references, &spans, end);
             let found = (0..=self.tier(self.long_bytes)).find_map(|highest| {
                 let tiers = references[begin..end].iter().rev().map(|it| self.tier(it.data.len));
                 let low: Vec<u32> = tiers.take_while(|tier| *tier <= highest).collect();
@@ -35,25 +50,49 @@ impl Rule {
                     reached >= self.enough && epochs(&references[found.clone()]) * 2 <= reached;
                 worth.then_some(found)
             });
-            if found.is_some() {
-                return found;
+            if let Some(found) = found {
+                return Some(within(found, references, segment.bytes));
             }
-            // Behind the long range that ends this run.
-            end = begin.saturating_sub(1);
+            let is_long = |place: usize| references[place].data.len >= self.long_bytes;
+            // A long range may end this run.
+            end = begin - usize::from(begin > 0 && is_long(begin - 1));
         }
         None
     }
 
     /// Where the run of short ranges begins that ends before place `end`.
-    fn run_before(&self, references: &[Reference], end: usize) -> usize {
-        let run = references[..end].iter().rev();
-        end - run.take_while(|reference| reference.data.len < self.long_bytes).count()
+    fn run_before(&self, references: &[Reference], spans: &[i64], end: usize) -> usize {
+        let run = references[..end].iter().zip(&spans[..end]).rev();
+        let is_part = |(reference, span): &(&Reference, &i64)| {
+            reference.data.len < self.long_bytes && **span == spans[end - 1]
+        };
+        end - run.take_while(is_part).count()
     }
 
     /// With 64: lengths below 64 bytes are in the lowest tier, those below 64² in the next.
     fn tier(&self, bytes: u32) -> u32 {
         bytes.checked_ilog(self.enough.max(2) as u32).unwrap_or(0)
     }
+}
+
+/// The span of time in which each has its newest record, or that of one before it: some timestamps are of long ago, and
+/// what is written again must not be in parts for that.
+fn spans(references: &[Reference], ms: i64) -> Vec<i64> {
+    let newest = references.iter().scan(i64::MIN, |newest, reference| {
+        *newest = reference.max_timestamp.0.max(*newest);
+        Some(newest.div_euclid(ms.max(1)))
+    });
+    newest.collect()
+}
+
+/// The first of these, as long as they are that many bytes; two at least.
+fn within(found: Range<usize>, references: &[Reference], bytes: u64) -> Range<usize> {
+    let mut sum = 0;
+    let fits = references[found.clone()].iter().take_while(|reference| {
+        sum += u64::from(reference.data.len);
+        sum <= bytes
+    });
+    found.start..found.start + fits.count().max(2)
 }
 
 /// How many runs of one epoch each there are.
@@ -73,8 +112,10 @@ mod tests {
     const LONG_BYTES: u32 = 512 << 10;
     const RULE: Rule = Rule { enough: ENOUGH, long_bytes: LONG_BYTES };
 
+    const SEGMENT: Segment = Segment { bytes: 1 << 30, ms: 604_800_000 };
+
     fn due(references: &[Reference]) -> Option<Range<usize>> {
-        RULE.due(references)
+        RULE.due(references, SEGMENT)
     }
 
     /// A reference a length, ten offsets each.
@@ -116,6 +157,34 @@ mod tests {
         assert_eq!(due(&references(lens)), Some(63..63 + ENOUGH), "the young alone");
         let lens = [vec![64_000; 40], vec![1_000; 9], vec![64_000; 24], vec![1_000]].concat();
         assert_eq!(due(&references(lens)), Some(0..74), "with what lies below and between");
+    }
+
+    #[test]
+    fn a_range_is_no_longer_than_a_segment() {
+        let bytes = |bytes| RULE.due(&references([500_000; ENOUGH]), Segment { bytes, ..SEGMENT });
+        assert_eq!(bytes(1_200_000), Some(0..2));
+        assert_eq!(bytes(499_999), Some(0..2), "two, if they are longer together");
+        assert_eq!(bytes(ENOUGH as u64 * 500_000), Some(0..ENOUGH));
+    }
+
+    #[test]
+    fn a_range_spans_no_more_time_than_a_segment() {
+        let hour = 3_600_000;
+        let within_hours =
+            |references: &[Reference]| RULE.due(references, Segment { ms: hour, ..SEGMENT });
+        let mut short = references([1_000; ENOUGH * 2]);
+        let places = (0..).zip(&mut short);
+        places.for_each(|(place, it)| {
+            it.max_timestamp = Timestamp(hour - 40 * 60_000 + place * 60_000)
+        });
+        // 40 in the first hour, 60 in the second, 28 in the third.
+        assert_eq!(within_hours(&short), None);
+        short.truncate(ENOUGH + 41);
+        short[40..].iter_mut().for_each(|it| it.max_timestamp = Timestamp(hour));
+        assert_eq!(within_hours(&short), Some(40..ENOUGH + 41));
+        // What is written again has old timestamps now and then.
+        short[50].max_timestamp = Timestamp(7);
+        assert_eq!(within_hours(&short), Some(40..ENOUGH + 41));
     }
 
     #[test]

@@ -17,11 +17,14 @@
 
 mod claims;
 mod content;
+mod failed;
 mod numbers;
 mod patience;
 mod plan;
+mod publish;
 mod task;
 mod triggers;
+mod write;
 
 use std::sync::{
     Arc,

@@ -1,6 +1,9 @@
 //! References that are replaced by others to the same batches, or by pages that list them.
 
-use weir_segment_store::{fold::Rule, pages::Page};
+use weir_segment_store::{
+    fold::{Rule, Segment},
+    pages::Page,
+};
 
 use super::Partition;
 use crate::fold::{Due, DuePage, Folded, Paged};
@@ -9,7 +12,11 @@ impl Partition {
     /// Neighbours that are worth being written once more as one range.
     pub(crate) fn due(&self, rule: &Rule) -> Option<Due> {
         let references = &self.listing.references;
-        let range = rule.due(references).filter(|_| !self.frozen && !self.compacting)?;
+        if self.frozen || self.compacting {
+            return None;
+        }
+        let segment = Segment { bytes: self.rules.segment_bytes, ms: self.rules.segment_ms };
+        let range = rule.due(references, segment)?;
         let references = references[range].to_vec();
         Some(Due { partition: self.id, epoch: self.epoch, references })
     }

@@ -31,6 +31,7 @@ pub(crate) use append::{Accepted, Verdict};
 pub(crate) use covered::Covered;
 pub(crate) use pending::Answered;
 pub(crate) use producers::Producers;
+pub(crate) use retention::Expired;
 pub(crate) use tail::TailBatch;
 
 use crate::{

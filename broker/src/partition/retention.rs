@@ -1,36 +1,42 @@
 //! Which records have been there for long enough.
 
-use weir_ids::{Offset, Timestamp};
-use weir_segment_store::checkpoint::Listing;
+use weir_ids::{LeaderEpoch, Timestamp, TopicPartition};
+use weir_segment_store::{checkpoint::Listing, pages::PageRef};
 
 use super::Partition;
+use crate::retention::Expiry;
+
+/// What may have to go of a partition.
+#[derive(Clone, Debug)]
+pub(crate) struct Expired {
+    pub(crate) partition: TopicPartition,
+    pub(crate) epoch: LeaderEpoch,
+    /// What goes for sure.
+    pub(crate) expiry: Expiry,
+    /// A page of which a part may go: what it lists is to be looked at next.
+    pub(crate) look: Option<PageRef>,
+}
 
 impl Partition {
-    /// Where the log is to begin by its topic's rules, if that is further on than it does. Ranges go whole, and so does
-    /// what a page lists, about as much as a segment of Kafka's: what shares one with a record that is to stay, stays. What no checkpoint names yet stays too.
-    pub(crate) fn expired(&self, now: Timestamp) -> Option<Offset> {
-        let rules = &self.rules;
-        let oldest = rules.retention_ms.map(|ms| now.0.saturating_sub(ms));
-        if self.frozen || oldest.is_none() && rules.retention_bytes.is_none() {
+    /// What may have to go by the topic's rules. What no checkpoint names yet stays.
+    pub(crate) fn expired(&self, now: Timestamp) -> Option<Expired> {
+        if self.frozen {
             return None;
         }
-        let Listing { pages, references, next, .. } = &self.listing;
-        let pages = pages.iter().map(|it| (it.last, it.max_timestamp, it.bytes));
-        let references =
-            references.iter().map(|it| (it.last, it.max_timestamp, u64::from(it.data.len)));
-        let mut bytes = self.listing.stored_bytes() + self.tail.bytes_between(*next, self.durable);
-        let mut expired = None;
-        for (last, Timestamp(newest), len) in pages.chain(references) {
-            let left = bytes - len;
-            let is_too_much = rules.retention_bytes.is_some_and(|most| left >= most);
-            let is_old = newest >= 0 && oldest.is_some_and(|oldest| newest < oldest);
-            if is_too_much || is_old {
-                (bytes, expired) = (left, Some(last));
-            } else if newest >= 0 || oldest.is_none() {
-                break;
-            }
-            // Nothing there has a time, perhaps since compaction has left nothing: it goes with what follows.
+        let Listing { log_start, pages, references, next, .. } = &self.listing;
+        let bytes = self.listing.stored_bytes() + self.tail.bytes_between(*next, self.durable);
+        let mut expiry = Expiry::new(&self.rules, now, *log_start, bytes)?;
+        let stays = expiry.pages(pages).copied();
+        if stays.is_none() {
+            expiry.references(references);
         }
-        expired.map(|last| last.plus(1))
+        let look = stays.filter(|page| expiry.is_worth_a_look(page));
+        let (partition, epoch) = (self.id, self.epoch);
+        (look.is_some() || expiry.start().is_some()).then_some(Expired {
+            partition,
+            epoch,
+            expiry,
+            look,
+        })
     }
 }

@@ -480,10 +480,16 @@ fn stored(lens: &[u32], rules: TopicRules) -> Scene {
     Scene::with(listing, rules)
 }
 
+impl Scene {
+    fn start_by_rules(&self) -> Option<Offset> {
+        self.partition.expired(NOW)?.expiry.start()
+    }
+}
+
 #[test]
 fn records_go_that_are_older_than_they_may_be() {
     let of = |retention_ms| TopicRules { retention_ms, ..TopicRules::default() };
-    let expired = |retention_ms| stored(&[100; 5], of(retention_ms)).partition.expired(NOW);
+    let expired = |retention_ms| stored(&[100; 5], of(retention_ms)).start_by_rules();
     assert_eq!(expired(Some(120_000)), Some(Offset(20)), "what is just as old as it may be stays");
     assert_eq!(expired(Some(119_999)), Some(Offset(30)));
     assert_eq!(expired(Some(0)), Some(Offset(40)));
@@ -499,7 +505,7 @@ fn the_oldest_go_while_there_is_more_than_there_may_be() {
         retention_bytes,
         ..TopicRules::default()
     };
-    let expired = |most| stored(&[100, 50, 200, 100], of(most)).partition.expired(NOW);
+    let expired = |most| stored(&[100, 50, 200, 100], of(most)).start_by_rules();
     assert_eq!(expired(Some(450)), None);
     assert_eq!(expired(Some(351)), None, "less than that would be left");
     assert_eq!(expired(Some(350)), Some(Offset(10)));
@@ -592,15 +598,15 @@ fn what_a_page_lists_expires_with_its_last_record() {
         |retention_ms| TopicRules { retention_ms: Some(retention_ms), ..TopicRules::default() };
     // The ranges are a minute apart, the last one is of now.
     let newest = (PAGE_ENTRIES as i64 + 1) * 60_000 + 60_000;
-    assert_eq!(paged(of(newest)).0.partition.expired(NOW), None);
+    assert_eq!(paged(of(newest)).0.start_by_rules(), None);
     let page_end = Offset(PAGE_ENTRIES as i64 * 10);
-    assert_eq!(paged(of(newest - 1)).0.partition.expired(NOW), Some(page_end));
+    assert_eq!(paged(of(newest - 1)).0.start_by_rules(), Some(page_end));
     let bytes = 100 * PAGE_ENTRIES as u64 + 200;
     let of = |most| TopicRules {
         retention_ms: None,
         retention_bytes: Some(most),
         ..TopicRules::default()
     };
-    assert_eq!(paged(of(bytes + 1)).0.partition.expired(NOW), None);
-    assert_eq!(paged(of(bytes)).0.partition.expired(NOW), Some(page_end));
+    assert_eq!(paged(of(bytes + 1)).0.start_by_rules(), None);
+    assert_eq!(paged(of(bytes)).0.start_by_rules(), Some(page_end));
 }

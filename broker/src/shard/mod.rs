@@ -20,7 +20,7 @@ use crate::{
     client::{Append, Read, ReadError, ReadOutcome, Resolver, TailSink},
     compaction::Dirty,
     fold::{Due, DuePage, FoldSettings, Folded, Paged},
-    partition::{Claimed, Partition},
+    partition::{Claimed, Expired, Partition},
 };
 
 /// An append with what it holds.
@@ -79,7 +79,7 @@ enum Message {
     Covered(oneshot::Sender<Vec<TopicPartition>>),
     References(oneshot::Sender<Held>),
     Passed(oneshot::Sender<Vec<(TopicPartition, u64)>>),
-    Expired(oneshot::Sender<Vec<LogStart>>),
+    Expired(oneshot::Sender<Vec<Expired>>),
     StartAt(Vec<LogStart>),
     Due(FoldSettings, Option<TopicPartition>, oneshot::Sender<Vec<Due>>),
     Folded(Vec<Folded>, oneshot::Sender<Vec<bool>>),
@@ -196,11 +196,11 @@ impl ShardHandle {
         answered.await.map_err(|_| Gone)
     }
 
-    /// Where the logs of its partitions are to begin by their topics' rules, where that is further on than they do.
+    /// What may have to go of its partitions by their topics' rules.
     ///
     /// # Errors
     /// When the shard has ended.
-    pub(crate) async fn expired(&self) -> Result<Vec<LogStart>, Gone> {
+    pub(crate) async fn expired(&self) -> Result<Vec<Expired>, Gone> {
         let (answer, answered) = oneshot::channel();
         self.send(Message::Expired(answer));
         answered.await.map_err(|_| Gone)

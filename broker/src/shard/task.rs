@@ -21,7 +21,7 @@ use crate::{
     client::{AppendError, Entries, ReadError, TailEvent, TailSink},
     compaction::Dirty,
     fold::{Due, DuePage, FoldSettings, Folded, Paged},
-    partition::{Accepted, Answered, Claimed, Covered, Partition, Verdict},
+    partition::{Accepted, Answered, Claimed, Covered, Expired, Partition, Verdict},
     wal::WalHandle,
 };
 
@@ -284,12 +284,8 @@ impl Shard {
         Held { named, partitions: self.partitions.keys().copied().collect() }
     }
 
-    fn expired(&self, now: Timestamp) -> Vec<LogStart> {
-        let expired = self.partitions.iter().filter_map(|(id, partition)| {
-            let (offset, epoch) = (partition.expired(now)?, partition.epoch());
-            Some(LogStart { partition: *id, epoch, offset })
-        });
-        expired.collect()
+    fn expired(&self, now: Timestamp) -> Vec<Expired> {
+        self.partitions.values().filter_map(|partition| partition.expired(now)).collect()
     }
 
     fn handle_start_at(&mut self, starts: Vec<LogStart>) {

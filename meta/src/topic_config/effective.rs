@@ -40,6 +40,10 @@ pub struct TopicConfig {
     pub retention_ms: i64,
     /// `retention.bytes` a partition; below 0: without bound.
     pub retention_bytes: i64,
+    /// `segment.bytes`.
+    pub segment_bytes: i64,
+    /// `segment.ms`.
+    pub segment_ms: i64,
     /// `delete.retention.ms`: how long compaction keeps a tombstone.
     pub delete_retention_ms: i64,
     /// `min.cleanable.dirty.ratio`, in millionths.
@@ -68,6 +72,8 @@ impl TopicConfig {
             cleanup_policy: CleanupPolicy { delete: has("delete"), compact: has("compact") },
             retention_ms: set.number("retention.ms"),
             retention_bytes: set.number("retention.bytes"),
+            segment_bytes: set.number("segment.bytes"),
+            segment_ms: set.number("segment.ms"),
             delete_retention_ms: set.number("delete.retention.ms"),
             min_cleanable_dirty_ppm: ppm(set.text("min.cleanable.dirty.ratio")),
             min_compaction_lag_ms: set.number("min.compaction.lag.ms"),
@@ -117,6 +123,7 @@ mod tests {
         assert_eq!(config.timestamp_after_max_ms, 3_600_000);
         assert_eq!(config.cleanup_policy, CleanupPolicy { delete: true, compact: false });
         assert_eq!((config.retention_ms, config.retention_bytes), (604_800_000, -1));
+        assert_eq!((config.segment_bytes, config.segment_ms), (1 << 30, 604_800_000));
         assert_eq!(config.delete_retention_ms, 86_400_000);
         assert_eq!((config.min_compaction_lag_ms, config.max_compaction_lag_ms), (0, i64::MAX));
     }
