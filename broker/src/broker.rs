@@ -32,7 +32,7 @@ use crate::{
     partition::Claimed,
     parts::Parts,
     recovery::{Noted, Right, SessionError, Sessions},
-    shard::ShardHandle,
+    shard::{LogStart, ShardHandle},
     standing::Standing,
     trouble::Trouble,
     wal::WalHandle,
@@ -464,6 +464,8 @@ impl Broker {
             }
         }
         let moved = shard.ask(id, move |partition| partition.start_at(offset)).await;
+        // The next full checkpoint does not name what they were in.
+        self.checkpoints.starts(vec![LogStart { partition: id, epoch, offset }]);
         moved.ok_or(ReadError::NotOwner(id))
     }
 

@@ -9,6 +9,7 @@
 mod assignments;
 mod broker;
 mod buffers;
+pub mod catalog;
 mod checkpoint;
 pub mod client;
 pub mod collector;
@@ -16,6 +17,7 @@ mod compaction;
 mod current;
 mod ending;
 mod fold;
+pub mod fsck;
 mod leaving;
 mod load;
 mod local;

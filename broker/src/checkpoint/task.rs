@@ -202,6 +202,7 @@ impl Checkpointer {
                     }
                     if self.listed.remove(&partition) {
                         self.gone.insert(partition);
+                        self.goes_stale(Instant::now());
                     }
                 }
             }

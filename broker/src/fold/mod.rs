@@ -33,7 +33,7 @@ use weir_segment_store::{
 };
 
 pub(crate) use gather::Read;
-pub(crate) use read::read_all;
+pub(crate) use read::{groups, read_all};
 pub(crate) use task::{Failed, Folder, FolderDeps};
 
 use crate::BrokerSettings;
