@@ -34,20 +34,19 @@ mod retention;
 mod retire;
 mod role;
 pub mod rpc;
+mod settings;
 mod shard;
 mod standing;
 mod topic_rules;
 mod trouble;
 mod wal;
 
-pub use broker::{
-    Broker, BrokerDeps, BrokerSettings, COMPACTION_INTERVAL, FOLD_AFTER, RETENTION_INTERVAL,
-    SlotSettings, StartError,
-};
+pub use broker::{Broker, BrokerDeps, StartError};
 pub use local::LocalBroker;
 pub use named::Named;
 pub use opening::{Assigned, OpenError};
 pub use recovery::SessionError;
 pub use retire::RetireError;
 pub use role::{BrokerRole, RoleError};
+pub use settings::{BrokerSettings, SlotSettings, Tending};
 pub use topic_rules::TopicRules;

@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use weir_broker::{
-    BrokerSettings, COMPACTION_INTERVAL, FOLD_AFTER, RETENTION_INTERVAL, SlotSettings,
-};
+use weir_broker::{BrokerSettings, SlotSettings, Tending};
 use weir_ids::NodeId;
 use weir_proxy::{BoundProxy, ListenerConfig, ProxyConfig, Settings as ProxySettings};
-use weir_segment_store::{ReaderSettings, pages::PAGE_ENTRIES};
+use weir_segment_store::ReaderSettings;
 
 use super::Roles;
 use crate::config::Config;
@@ -42,11 +40,7 @@ pub(super) fn broker(config: &Config, sole: bool) -> BrokerSettings {
         slots,
         shards,
         sole,
-        fold_after: FOLD_AFTER,
-        page_entries: PAGE_ENTRIES,
-        retention_interval: RETENTION_INTERVAL,
-        compaction_interval: COMPACTION_INTERVAL,
-        compaction_bytes: config.broker.compaction_bytes,
+        tending: Tending { compaction_bytes: config.broker.compaction_bytes, ..Tending::default() },
     }
 }
 

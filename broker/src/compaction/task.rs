@@ -81,7 +81,7 @@ impl Compactor {
         let (shards, mut waiting) = (Arc::clone(&self.deps.shards), Waiting::default());
         for shard in &*shards {
             let mut after = None;
-            while let Some(dirty) = shard.dirty(after).await? {
+            while let Some(dirty) = shard.dirty(after, self.settings.least_bytes).await? {
                 after = Some(dirty.partition);
                 if !self.rotten.contains(&dirty.partition) {
                     self.pass(shard, dirty, &mut waiting).await?;

@@ -18,7 +18,7 @@ pub(super) enum Tend {
     StartAt(Vec<LogStart>),
     Due(FoldSettings, Option<TopicPartition>, oneshot::Sender<Vec<Due>>),
     Folded(Vec<Folded>, oneshot::Sender<Vec<bool>>),
-    Dirty(Option<TopicPartition>, oneshot::Sender<Option<Dirty>>),
+    Dirty(Option<TopicPartition>, u64, oneshot::Sender<Option<Dirty>>),
     DuePages(usize, usize, oneshot::Sender<Vec<DuePage>>),
     Paged(Vec<Paged>, oneshot::Sender<Vec<TopicPartition>>),
 }
@@ -53,13 +53,18 @@ impl ShardHandle {
         answered.await.map_err(|_| Gone)
     }
 
-    /// The first of its partitions behind `after` that is worth a pass of log compaction. `None` for that begins a round.
+    /// The first of its partitions behind `after` that is worth a pass of log compaction: less than `least_bytes` waits for
+    /// a while. `None` for `after` begins a round.
     ///
     /// # Errors
     /// When the shard has ended.
-    pub(crate) async fn dirty(&self, after: Option<TopicPartition>) -> Result<Option<Dirty>, Gone> {
+    pub(crate) async fn dirty(
+        &self,
+        after: Option<TopicPartition>,
+        least_bytes: u64,
+    ) -> Result<Option<Dirty>, Gone> {
         let (answer, answered) = oneshot::channel();
-        self.send(Message::Tend(Tend::Dirty(after, answer)));
+        self.send(Message::Tend(Tend::Dirty(after, least_bytes, answer)));
         answered.await.map_err(|_| Gone)
     }
 
@@ -106,7 +111,9 @@ impl Shard {
             Tend::Due(settings, after, answer) => {
                 let _ = answer.send(self.due(settings, after));
             }
-            Tend::Dirty(after, answer) => drop(answer.send(self.dirty(after, now))),
+            Tend::Dirty(after, least_bytes, answer) => {
+                let _ = answer.send(self.dirty(after, least_bytes, now));
+            }
             Tend::Folded(folded, answer) => drop(answer.send(self.handle_folded(folded))),
             Tend::DuePages(entries, most, answer) => {
                 let _ = answer.send(self.due_pages(entries, most));
@@ -141,13 +148,18 @@ impl Shard {
         .collect()
     }
 
-    fn dirty(&mut self, after: Option<TopicPartition>, now: Timestamp) -> Option<Dirty> {
+    fn dirty(
+        &mut self,
+        after: Option<TopicPartition>,
+        least_bytes: u64,
+        now: Timestamp,
+    ) -> Option<Dirty> {
         if after.is_none() {
             self.partitions.values_mut().for_each(Partition::end_compaction);
         }
         let behind = after.map_or(Bound::Unbounded, Bound::Excluded);
         let mut partitions = self.partitions.range_mut((behind, Bound::Unbounded));
-        partitions.find_map(|(_, partition)| partition.dirty(now))
+        partitions.find_map(|(_, partition)| partition.dirty(least_bytes, now))
     }
 
     fn handle_folded(&mut self, folded: Vec<Folded>) -> Vec<bool> {

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 use weir_broker::{
-    Broker, BrokerDeps, BrokerSettings, LocalBroker, Named, SlotSettings, TopicRules,
+    Broker, BrokerDeps, BrokerSettings, LocalBroker, Named, SlotSettings, Tending, TopicRules,
     client::{
         Acks, Append, BrokerClient, Brokers, Entries, Isolation, Origin, Read, SessionReport,
     },
@@ -253,11 +253,14 @@ impl World {
             slots: SlotSettings::default(),
             shards: 2,
             sole: false,
-            fold_after: 3,
-            page_entries: 2,
-            retention_interval: Duration::from_secs(1),
-            compaction_interval: Duration::from_secs(1),
-            compaction_bytes: 1 << 20,
+            tending: Tending {
+                fold_after: 3,
+                page_entries: 2,
+                retention_interval: Duration::from_secs(1),
+                compaction_interval: Duration::from_secs(1),
+                compaction_bytes: 1 << 20,
+                ..Tending::default()
+            },
         };
         for _ in 0..PATIENCE {
             let tasks = Tasks::new();
