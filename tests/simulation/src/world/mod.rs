@@ -201,8 +201,8 @@ fn topics(chance: &Chance) -> Topics {
     if chance.percent(50) {
         topics.push(("gamma".to_owned(), 1));
     }
-    // A few hundred records.
-    let retention_bytes = chance.percent(30).then(|| chance.within(20_000..=60_000));
+    // Some hundred records.
+    let retention_bytes = chance.percent(30).then(|| chance.within(3_000..=20_000));
     Topics::new(topics, retention_bytes)
 }
 
