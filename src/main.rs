@@ -7,7 +7,6 @@ mod backup;
 mod cli;
 mod config;
 mod data_dir;
-mod fsck;
 mod inspect;
 mod logging;
 mod node;

@@ -8,7 +8,7 @@ use bytestring::ByteString;
 use tempfile::TempDir;
 use uuid::Uuid;
 use weir_broker::{
-    Broker, BrokerDeps, BrokerSettings, LocalBroker, SlotSettings, Tending,
+    Broker, BrokerDeps, BrokerSettings, LocalBroker, SlotSettings,
     client::{BrokerClient, Brokers},
 };
 use weir_coordinator::{
@@ -96,7 +96,11 @@ impl World {
             slots: SlotSettings::default(),
             shards: 2,
             sole: true,
-            tending: Tending::default(),
+            fold_after: 64,
+            page_entries: 1_024,
+            retention_interval: Duration::from_secs(1),
+            compaction_interval: Duration::from_secs(1),
+            compaction_bytes: 1 << 20,
         };
         let broker = Broker::start(deps, settings, &tasks).await.unwrap();
         let lease = self.metadata.grant(Duration::from_secs(60)).await.unwrap();

@@ -23,6 +23,7 @@ pub(crate) struct Config {
     pub(crate) http: Http,
     pub(crate) rpc: Rpc,
     pub(crate) broker: Broker,
+    pub(crate) collector: Collector,
     pub(crate) proxy: Proxy,
     pub(crate) topics: Topics,
     pub(crate) groups: Groups,
@@ -123,6 +124,10 @@ pub(crate) struct Broker {
     /// Room for records in memory: in flight, waiting for a checkpoint, and the tail for readers.
     pub(crate) buffer_bytes: u64,
     pub(crate) compaction_bytes: u64,
+    /// How long after a round of log compaction the next begins.
+    pub(crate) compaction_interval_ms: u64,
+    /// How often records are looked for that are too old or too many.
+    pub(crate) retention_interval_ms: u64,
     /// How long records wait for company while others are being written; 0: until that is done.
     pub(crate) linger_ms: Option<u64>,
     /// They wait for so long also while nothing is being written: fewer requests to the store.
@@ -131,6 +136,16 @@ pub(crate) struct Broker {
     pub(crate) shards: usize,
     /// How large a file of the local write-ahead log is made.
     pub(crate) wal_file_bytes: u64,
+}
+
+/// Who deletes what nobody refers to, in a cluster.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Collector {
+    /// How long after a round the next begins.
+    pub(crate) interval_ms: u64,
+    /// How long what nobody refers to stays.
+    pub(crate) grace_ms: u64,
 }
 
 /// The proxy role.
@@ -196,6 +211,7 @@ impl Default for Config {
             http: Http::default(),
             rpc: Rpc::default(),
             broker: Broker::default(),
+            collector: Collector::default(),
             proxy: Proxy::default(),
             topics: Topics::default(),
             groups: Groups::default(),
@@ -240,11 +256,19 @@ impl Default for Broker {
         Self {
             buffer_bytes: 256 << 20,
             compaction_bytes: 128 << 20,
+            compaction_interval_ms: 30_000,
+            retention_interval_ms: 30_000,
             linger_ms: None,
             linger_always: false,
             shards: 0,
             wal_file_bytes: 64 << 20,
         }
+    }
+}
+
+impl Default for Collector {
+    fn default() -> Self {
+        Self { interval_ms: 300_000, grace_ms: 600_000 }
     }
 }
 

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use weir_broker::{BrokerSettings, SlotSettings, Tending};
+use weir_broker::{BrokerSettings, FOLD_AFTER, SlotSettings, collector::CollectorSettings};
 use weir_ids::NodeId;
 use weir_proxy::{BoundProxy, ListenerConfig, ProxyConfig, Settings as ProxySettings};
-use weir_segment_store::ReaderSettings;
+use weir_segment_store::{ReaderSettings, pages::PAGE_ENTRIES};
 
 use super::Roles;
 use crate::config::Config;
@@ -40,7 +40,19 @@ pub(super) fn broker(config: &Config, sole: bool) -> BrokerSettings {
         slots,
         shards,
         sole,
-        tending: Tending { compaction_bytes: config.broker.compaction_bytes, ..Tending::default() },
+        fold_after: FOLD_AFTER,
+        page_entries: PAGE_ENTRIES,
+        retention_interval: Duration::from_millis(config.broker.retention_interval_ms),
+        compaction_interval: Duration::from_millis(config.broker.compaction_interval_ms),
+        compaction_bytes: config.broker.compaction_bytes,
+    }
+}
+
+pub(super) fn collector(config: &Config) -> CollectorSettings {
+    CollectorSettings {
+        interval: Duration::from_millis(config.collector.interval_ms),
+        grace: Duration::from_millis(config.collector.grace_ms),
+        ..CollectorSettings::default()
     }
 }
 

@@ -7,7 +7,7 @@ use prometheus_client::{encoding::text::encode, registry::Registry};
 use tokio::time::{Instant, interval, timeout};
 use uuid::Uuid;
 use weir_broker::{
-    BrokerDeps, BrokerRole, BrokerSettings, SlotSettings, Tending,
+    BrokerDeps, BrokerRole, BrokerSettings, SlotSettings,
     client::{
         Acks, Append, AppendError, Appended, BrokerClient, Entries, Isolation, Offsets, Origin,
         Places, Read, ReadError,
@@ -119,14 +119,11 @@ impl World {
             slots: SlotSettings::default(),
             shards: 2,
             sole: false,
-            tending: Tending {
-                fold_after: self.fold_after,
-                page_entries: self.page_entries,
-                retention_interval: Duration::from_secs(1),
-                compaction_interval: Duration::from_secs(1),
-                compaction_bytes: 1 << 20,
-                ..Tending::default()
-            },
+            fold_after: self.fold_after,
+            page_entries: self.page_entries,
+            retention_interval: Duration::from_secs(1),
+            compaction_interval: Duration::from_secs(1),
+            compaction_bytes: 1 << 20,
         };
         let role = BrokerRole::start(deps, settings, view, &tasks).await.unwrap();
         Node {

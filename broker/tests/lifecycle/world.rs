@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 use uuid::Uuid;
 use weir_broker::{
-    Broker, BrokerDeps, BrokerSettings, LocalBroker, OpenError, SlotSettings, Tending, TopicRules,
+    Broker, BrokerDeps, BrokerSettings, LocalBroker, OpenError, SlotSettings, TopicRules,
     client::{
         Acks, Append, AppendError, BrokerClient, Entries, Isolation, Origin, Read, ReadError,
     },
@@ -148,13 +148,11 @@ impl World {
             slots: SlotSettings::default(),
             shards: 2,
             sole: true,
-            tending: Tending {
-                page_entries: 2,
-                retention_interval: std::time::Duration::from_secs(1),
-                compaction_interval: std::time::Duration::from_secs(1),
-                compaction_bytes: 1 << 20,
-                ..Tending::default()
-            },
+            fold_after: 64,
+            page_entries: 2,
+            retention_interval: std::time::Duration::from_secs(1),
+            compaction_interval: std::time::Duration::from_secs(1),
+            compaction_bytes: 1 << 20,
         };
         let tasks = Tasks::new();
         let broker = Broker::start(deps, settings, &tasks).await.unwrap();

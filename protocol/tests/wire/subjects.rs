@@ -57,8 +57,7 @@ subjects! {
     CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
     InitProducerIdRequest, InitProducerIdResponse, DescribeConfigsRequest, DescribeConfigsResponse,
     SaslAuthenticateRequest, SaslAuthenticateResponse, CreatePartitionsRequest,
-    CreatePartitionsResponse, DeleteRecordsRequest, DeleteRecordsResponse,
-    OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, DeleteGroupsRequest, DeleteGroupsResponse, DescribeClusterRequest,
+    CreatePartitionsResponse, DeleteGroupsRequest, DeleteGroupsResponse, DescribeClusterRequest,
     DescribeClusterResponse, RequestHeader, ResponseHeader, OffsetCommitKey, OffsetCommitValue,
     GroupMetadataKey, GroupMetadataValue, ConsumerProtocolSubscription, ConsumerProtocolAssignment,
 }

@@ -210,8 +210,7 @@ impl Cluster {
         std::fs::write(&file, self.configuration(id))?;
         let mut command = Command::new(&self.settings.binary);
         let output = command.args(arguments).arg("--config").arg(&file).output()?;
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8_lossy(&said).into_owned();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
         if !output.status.success() {
             bail!("weir {arguments:?}: {said}");
         }

@@ -38,13 +38,6 @@ pub(super) type Headed = (u32, FileHeader);
 /// A file to read, and which of its bytes count.
 type Counting = (u32, FileHeader, Range<u64>);
 
-/// Files to read.
-struct Counted {
-    files: Vec<Counting>,
-    /// Behind them one is missing that is known to have been there.
-    missing: Option<Error>,
-}
-
 impl AppendJournal {
     /// See [`crate::journal::Journal::seal`].
     pub(super) async fn end(&self, session: SessionId, from: Slot) -> Result<Sealed, Error> {
@@ -125,8 +118,7 @@ impl AppendJournal {
     pub(super) fn read_ahead(&self, session: SessionId, from: Slot, below: Slot) -> Slots<'_> {
         let files = async move {
             let headers = self.headers(session, &self.numbers(session).await?).await?;
-            // What a file that is written holds may not be seen yet, though the next says that it was durable.
-            let Counted { mut files, .. } = counting(session, &headers, from);
+            let mut files = counting(session, &headers, from)?;
             files.retain(|(_, header, counts)| counts.end < u64::MAX && header.first_slot < below);
             Ok::<_, Error>(stream::iter(files.into_iter().map(Ok)))
         };
@@ -300,11 +292,7 @@ impl AppendJournal {
         let headers = self.headers(session, files).await?;
         let mut sealed = Sealed { end: from.max(Slot::OPEN.next()), slots: Vec::new() };
         let mut expected = None;
-        let Counted { files, missing } = counting(session, &headers, from);
-        if let Some(error) = missing {
-            return Err(error);
-        }
-        for (file, header, counts) in files {
+        for (file, header, counts) in counting(session, &headers, from)? {
             if expected.is_some_and(|expected| expected != header.first_slot) {
                 let what = format!("it begins with slot {}, not {}", header.first_slot, sealed.end);
                 return Err(corrupt(&path(session, file), 0, what));
@@ -319,12 +307,12 @@ impl AppendJournal {
 }
 
 /// The files to read for the slots from `from` on, and which bytes of each count.
-fn counting(session: SessionId, headers: &[Headed], from: Slot) -> Counted {
+fn counting(session: SessionId, headers: &[Headed], from: Slot) -> Result<Vec<Counting>, Error> {
     let start = FILE_HEADER_BYTES as u64;
     // Of those before, some may be deleted and others not.
     let first = headers.partition_point(|(_, header)| header.first_slot <= from);
     let headers = headers.get(first.saturating_sub(1)..).unwrap_or_default();
-    let mut files = Vec::new();
+    let mut counting = Vec::new();
     for (place, (file, header)) in headers.iter().enumerate() {
         let end = match headers.get(place + 1) {
             None => u64::MAX,
@@ -333,13 +321,12 @@ fn counting(session: SessionId, headers: &[Headed], from: Slot) -> Counted {
             Some((next, header)) => {
                 let missing = header.synced.file;
                 let what = format!("file {missing} before it is missing, or its header is rotten");
-                let missing = Some(corrupt(&path(session, *next), 0, what));
-                return Counted { files, missing };
+                return Err(corrupt(&path(session, *next), 0, what));
             }
         };
-        files.push((*file, *header, start..end.max(start)));
+        counting.push((*file, *header, start..end.max(start)));
     }
-    Counted { files, missing: None }
+    Ok(counting)
 }
 
 /// Adds the slots of one file; returns the slot behind its last.

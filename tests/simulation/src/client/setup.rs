@@ -5,10 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 use weir_protocol::{
     ErrorCode,
-    messages::{
-        CreateTopicsRequest,
-        create_topics::{CreatableTopic, CreatableTopicConfig},
-    },
+    messages::{CreateTopicsRequest, create_topics::CreatableTopic},
 };
 
 use super::{Shared, directory::Directory};
@@ -25,7 +22,6 @@ pub(crate) async fn create(shared: &Shared, client: u16) {
             name: (*name).into(),
             num_partitions: *partitions as i32,
             replication_factor: 1,
-            configs: configs(shared.topics.retention_bytes(name)),
             ..Default::default()
         });
         let request = CreateTopicsRequest {
@@ -45,12 +41,4 @@ pub(crate) async fn create(shared: &Shared, client: u16) {
         }
         sleep(PAUSE).await;
     }
-}
-
-fn configs(retention_bytes: Option<u64>) -> Vec<CreatableTopicConfig> {
-    let set = |bytes: u64| CreatableTopicConfig {
-        name: "retention.bytes".into(),
-        value: Some(bytes.to_string().into()),
-    };
-    retention_bytes.map(set).into_iter().collect()
 }
