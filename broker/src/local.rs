@@ -55,6 +55,26 @@ impl LocalBroker {
         answer.flatten().ok_or(ReadError::NotOwner(partition))
     }
 
+    /// Reads; that nothing lies where something was asked for is only the owner's to say.
+    async fn read_proved(&self, reads: Vec<Read>) -> Vec<Result<ReadOutcome, ReadError>> {
+        let mut answers = self.read_once(&reads).await;
+        let places: Vec<usize> =
+            (0..reads.len()).filter(|place| is_beyond(&answers[*place])).collect();
+        if places.is_empty() {
+            return answers;
+        }
+        let proved = self.broker.standing().prove().await;
+        let asked: Vec<Read> = places.iter().map(|place| reads[*place]).collect();
+        let again = if proved { self.read_once(&asked).await } else { Vec::new() };
+        for (place, read) in places.iter().zip(&asked) {
+            answers[*place] = Err(ReadError::NotOwner(read.partition));
+        }
+        for (place, answer) in places.into_iter().zip(again) {
+            answers[place] = answer;
+        }
+        answers
+    }
+
     async fn read_once(&self, reads: &[Read]) -> Vec<Result<ReadOutcome, ReadError>> {
         let shards = self.broker.shards();
         let mut answers: Vec<Result<ReadOutcome, ReadError>> =
@@ -115,22 +135,9 @@ impl BrokerClient for LocalBroker {
     }
 
     async fn read(&self, reads: Vec<Read>) -> Vec<Result<ReadOutcome, ReadError>> {
-        let mut answers = self.read_once(&reads).await;
-        // That nothing lies there is only the owner's to say.
-        let places: Vec<usize> =
-            (0..reads.len()).filter(|place| is_beyond(&answers[*place])).collect();
-        if places.is_empty() {
-            return answers;
-        }
-        let proved = self.broker.standing().prove().await;
-        let asked: Vec<Read> = places.iter().map(|place| reads[*place]).collect();
-        let again = if proved { self.read_once(&asked).await } else { Vec::new() };
-        for (place, read) in places.iter().zip(&asked) {
-            answers[*place] = Err(ReadError::NotOwner(read.partition));
-        }
-        for (place, answer) in places.into_iter().zip(again) {
-            answers[place] = answer;
-        }
+        let answers = self.read_proved(reads).await;
+        let given = answers.iter().flatten().map(|outcome| outcome.entries.tail_bytes());
+        self.broker.metrics().read_bytes.inc_by(given.sum());
         answers
     }
 

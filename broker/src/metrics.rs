@@ -1,4 +1,4 @@
-//! What a broker shows of itself. Counters are bumped a slot or a checkpoint at a time, never a record.
+//! What a broker shows of itself. Counters are bumped a slot, a checkpoint or a read at a time, never a record.
 
 use prometheus_client::{
     metrics::{counter::Counter, gauge::Gauge},
@@ -13,6 +13,7 @@ pub(crate) struct Metrics {
     pub(crate) slots: Counter,
     pub(crate) slot_bytes: Counter,
     pub(crate) batches: Counter,
+    pub(crate) read_bytes: Counter,
     pub(crate) checkpoints: Counter,
     pub(crate) checkpoint_failures: Counter,
     pub(crate) sorted_bytes: Counter,
@@ -41,6 +42,12 @@ impl Metrics {
             self.slot_bytes.clone(),
         );
         registry.register("wal_batches", "Record batches made durable", self.batches.clone());
+        registry.register_with_unit(
+            "read_records",
+            "Record batches given from the tail to those who read",
+            Unit::Bytes,
+            self.read_bytes.clone(),
+        );
         registry.register("checkpoints", "Checkpoints published", self.checkpoints.clone());
         let help = "Attempts at a checkpoint that failed and were begun again";
         registry.register("checkpoint_failures", help, self.checkpoint_failures.clone());

@@ -74,6 +74,16 @@ pub enum Entries {
     Stored(Places),
 }
 
+impl Entries {
+    /// Bytes of records that came from the tail.
+    pub fn tail_bytes(&self) -> u64 {
+        match self {
+            Self::Tail(slices) => slices.iter().map(|slice| slice.len() as u64).sum(),
+            Self::None | Self::Stored(_) => 0,
+        }
+    }
+}
+
 /// Where in the store records are.
 #[derive(Clone, Debug)]
 pub enum Places {
