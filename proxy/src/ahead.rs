@@ -102,6 +102,13 @@ impl Ahead {
         readers.comes_to((partition, read.end), Window { bytes, end }, Instant::now());
     }
 
+    /// Whether somebody is known who will go on there.
+    #[cfg(test)]
+    pub(crate) fn knows(&self, partition: TopicPartition, at: Offset) -> bool {
+        let readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        readers.windows.contains_key(&(partition, at))
+    }
+
     /// Reads `bytes` behind `next`, but nothing below `from`; returns up to where.
     fn read_ahead(
         &self,

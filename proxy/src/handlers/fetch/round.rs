@@ -234,29 +234,35 @@ async fn read_stored(
             break;
         }
         match read {
-            Ok(records) => take(plan, place, &target, records, allowance),
+            Ok(read) => {
+                // Who is not given what was read asks for it again: it is still where it was.
+                if take(plan, place, &target, read.records, allowance) {
+                    handlers.ahead.has_read(target.partition, read.range, &read.references);
+                }
+            }
             Err(code) => plan.partitions[place].found = Found::Failed(code),
         }
     }
 }
 
-/// Takes records into the answer if there is room for them and the client can read them.
+/// Takes records into the answer if there is room for them and the client can read them. Returns whether there is room.
 fn take(
     plan: &mut Plan,
     place: usize,
     target: &Target,
     records: Records,
     allowance: &mut Allowance,
-) {
-    let Some(offsets) = plan.partitions[place].found.offsets() else { return };
+) -> bool {
+    let Some(offsets) = plan.partitions[place].found.offsets() else { return false };
     if records.is_empty() || !allowance.take(records.len(), target.max_bytes) {
-        return;
+        return false;
     }
     plan.partitions[place].found = if !plan.terms.zstd && batches::any_zstd(&records) {
         Found::Failed(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE)
     } else {
         Found::Records(offsets, records)
     };
+    true
 }
 
 fn fail(handlers: &Handlers, plan: &mut Plan, place: usize, target: &Target, error: &ReadError) {

@@ -1,12 +1,23 @@
 //! Reading behind the tail: the owner has said where, this reads what.
 
+use std::ops::Range;
+
 use weir_broker::client::Places;
 use weir_ids::Offset;
 use weir_protocol::{ErrorCode, codec::Records};
-use weir_segment_store::ReadError;
+use weir_segment_store::{ReadError, Reference};
 
 use super::{batches, plan::Target};
 use crate::handlers::Handlers;
+
+/// What was read of one partition.
+pub(super) struct Found {
+    pub(super) records: Records,
+    /// From which offset on up to which.
+    pub(super) range: Range<Offset>,
+    /// Where it is, and what follows.
+    pub(super) references: Vec<Reference>,
+}
 
 /// Reads the batches that are in these `places` from the target's offset up to `end`. Waits for a turn: who
 /// lags behind must not slow those who do not.
@@ -15,7 +26,7 @@ pub(super) async fn read(
     target: &Target,
     places: Places,
     end: Offset,
-) -> Result<Records, ErrorCode> {
+) -> Result<Found, ErrorCode> {
     // The semaphore is never closed.
     let _turn = handlers.lagging_reads.acquire().await;
     let unreadable = |error: ReadError| {
@@ -45,6 +56,5 @@ pub(super) async fn read(
             break;
         }
     }
-    handlers.ahead.has_read(target.partition, target.offset..next, &references);
-    Ok(records)
+    Ok(Found { records, range: target.offset..next, references })
 }

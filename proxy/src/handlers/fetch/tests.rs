@@ -1,7 +1,7 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use bytes::Bytes;
-use weir_ids::SessionId;
+use weir_ids::{Offset, SessionId};
 use weir_protocol::{
     ErrorCode,
     messages::fetch::{FetchPartition, FetchTopic, PartitionData},
@@ -275,6 +275,8 @@ async fn what_finds_no_room_in_the_answer_is_not_read_from_the_store() {
         assert_eq!(records(&answer[0]), batches[0].to_bytes());
         let rest = answer[1..].iter().map(|it| (it.error_code, it.high_watermark));
         assert_eq!(rest.collect::<Vec<_>>(), [(ErrorCode::NONE, 2); 2], "{more_room}");
+        let is_ahead = |index| fixture.handlers.ahead.knows(at(1, index), Offset(2));
+        assert!(is_ahead(0) && !is_ahead(1), "who was not given the second is not behind it");
     }
 }
 
