@@ -95,7 +95,7 @@ impl Ahead {
         let most = self.most(readers.windows.len() + 1);
         let bytes = match before {
             None => 0,
-            Some(window) => window.bytes.saturating_mul(2).clamp(FIRST_BYTES, most),
+            Some(window) => window.bytes.saturating_mul(2).max(FIRST_BYTES).min(most),
         };
         let from = before.map_or(read.end, |window| window.end.max(read.end));
         let end = self.read_ahead(read.end, from, bytes, references);
@@ -142,10 +142,18 @@ impl Ahead {
         end
     }
 
-    /// What one of so many readers gets: half the room for blocks is for what has been read ahead.
     fn most(&self, readers: usize) -> u32 {
-        let share = self.reader.settings().block_cache_bytes / 2 / readers.max(1) as u64;
-        u32::try_from(share).unwrap_or(MOST_BYTES).clamp(FIRST_BYTES, MOST_BYTES)
+        share(self.reader.settings().block_cache_bytes, readers)
+    }
+}
+
+/// What one of so many readers gets: half the room for blocks is for what has been read ahead. Less than a block would
+/// push out what was read ahead of others before they want it, and it would be read twice: then it is nothing.
+fn share(block_cache_bytes: u64, readers: usize) -> u32 {
+    let share = block_cache_bytes / 2 / readers.max(1) as u64;
+    match u32::try_from(share).unwrap_or(MOST_BYTES).min(MOST_BYTES) {
+        share if share < FIRST_BYTES => 0,
+        share => share,
     }
 }
 
@@ -180,6 +188,15 @@ mod tests {
         );
         assert_eq!(readers.leaves(place(70)), None, "it stands still");
         assert_eq!(readers.leaves(place(20)), Some(window(3)));
+    }
+
+    #[test]
+    fn nothing_is_read_ahead_where_there_is_no_room_for_all() {
+        assert_eq!(share(128 << 20, 1), MOST_BYTES);
+        assert_eq!(share(128 << 20, 16), 4 << 20);
+        assert_eq!(share(128 << 20, 64), FIRST_BYTES);
+        assert_eq!(share(128 << 20, 65), 0);
+        assert_eq!(share(u64::MAX, 0), MOST_BYTES);
     }
 
     #[test]

@@ -94,6 +94,16 @@ pub enum Places {
 }
 
 impl Places {
+    /// How much is there, if that is known; more if the first of it lies before what was asked for.
+    pub fn bytes(&self) -> Option<u64> {
+        match self {
+            Self::Known(references) => {
+                Some(references.iter().map(|it| u64::from(it.data.len)).sum())
+            }
+            Self::Listed(_) => None,
+        }
+    }
+
     /// The references from the one on that holds `from`.
     ///
     /// # Errors

@@ -214,11 +214,14 @@ async fn read_stored(
     allowance: &mut Allowance,
 ) {
     let isolation = plan.terms.isolation;
+    let (mut expected, room) = (0, allowance.left.max(1) as u64);
     let reads = in_store.into_iter().filter_map(|(place, target, places)| {
-        if allowance.is_spent() {
+        // What is read beyond that would be thrown away, and read again for the next answer.
+        if allowance.is_spent() || expected >= room {
             allowance.limited = true;
             return None;
         }
+        expected += places.bytes().unwrap_or(u64::MAX).min(u64::from(target.max_bytes));
         let end = plan.partitions[place].found.offsets()?.visible(isolation);
         Some((place, target, places, end))
     });

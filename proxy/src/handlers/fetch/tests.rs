@@ -280,6 +280,31 @@ async fn what_finds_no_room_in_the_answer_is_not_read_from_the_store() {
     }
 }
 
+#[tokio::test]
+async fn what_surely_finds_no_room_is_not_even_asked_for() {
+    let fixture = Fixture::start(TOPICS).await;
+    let batches = [objects::batch(3, 0, 2)];
+    let one = batches[0].to_bytes().len() as i32;
+    let object = |partition| ObjectName::Sorted { session: SessionId(5), number: partition };
+    for partition in 0..3 {
+        let chunks = vec![objects::chunk(at(1, partition), 3, &batches)];
+        let body = objects::body(SessionId(5), weir_ids::Slot(1), chunks);
+        let object = object(u64::from(partition));
+        fixture.store.create(object, &body.parts).await.unwrap();
+        fixture.broker.store(at(1, partition), vec![body.chunks[0].reference(object, 0)], 2);
+    }
+    let mut both = request(&[(0, 0), (1, 0), (2, 0)]);
+    both.max_bytes = 2 * one;
+    both.topics[0].partitions.iter_mut().for_each(|it| it.partition_max_bytes = one);
+    let answer = fixture.fetch(both).await;
+    let lens: Vec<_> = answer.iter().map(|it| records(it).len() as i32).collect();
+    assert_eq!(lens, [one, one, 0]);
+    // Had it been read, it would be kept.
+    fixture.store.delete(object(2)).await.unwrap();
+    let answer = fixture.fetch(request(&[(2, 0)])).await;
+    assert_eq!(answer[0].error_code, ErrorCode::KAFKA_STORAGE_ERROR);
+}
+
 #[tokio::test(start_paused = true)]
 async fn waits_as_long_as_it_may_and_no_longer() {
     let fixture = Fixture::start(TOPICS).await;
