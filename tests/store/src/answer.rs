@@ -44,8 +44,12 @@ pub(crate) fn put(version: Option<u64>) -> Response<Body> {
     response
 }
 
-/// The answer to a get or head of an object, or of a range of it.
-pub(crate) fn get(object: Option<&Object>, range: Option<&str>, head: bool) -> Response<Body> {
+/// The answer to a get or head of an object, or of a range of it: how `send` makes a body of bytes, or none.
+pub(crate) fn get(
+    object: Option<&Object>,
+    range: Option<&str>,
+    send: impl FnOnce(Bytes) -> Body,
+) -> Response<Body> {
     let Some(Object { bytes, version }) = object else {
         return error(StatusCode::NOT_FOUND, "NoSuchKey");
     };
@@ -57,8 +61,7 @@ pub(crate) fn get(object: Option<&Object>, range: Option<&str>, head: bool) -> R
             None => return error(StatusCode::RANGE_NOT_SATISFIABLE, "InvalidRange"),
         },
     };
-    let body = if head { Body::empty() } else { Body::from(bytes.slice(from..to)) };
-    let mut response = with(status, "application/octet-stream", body);
+    let mut response = with(status, "application/octet-stream", send(bytes.slice(from..to)));
     set(&mut response, header::ETAG, &etag(*version));
     set(&mut response, header::LAST_MODIFIED, MODIFIED_HTTP);
     set(&mut response, header::CONTENT_LENGTH, &(to - from).to_string());

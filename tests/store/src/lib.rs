@@ -3,18 +3,22 @@
 //! It is not what correctness is tested against; that is a server that somebody else wrote. It knows one
 //! bucket of any name, puts (with `If-None-Match: *`), ranges, heads, deletes and listings, checks no signature
 //! and keeps everything in memory. Each request waits for as long as a log-normal draw says, half of it before
-//! its effect and half behind it. `GET /stats` tells how often each kind of request came.
+//! its effect and half behind it, and all answers together may be sent only so many bytes a second. `GET /stats`
+//! tells how often each kind of request came; `PUT /pace?median_ms=30&p99_ms=30&mib_per_second=200` changes from then
+//! on how long requests wait, and how fast answers are sent (0: as fast as it goes).
 
 mod answer;
 mod delay;
 mod objects;
+mod pace;
+mod throttle;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::Response;
@@ -22,29 +26,44 @@ use tokio::net::TcpListener;
 
 pub use delay::Delays;
 use objects::{Kind, Objects};
+pub use pace::Pace;
+use throttle::Throttle;
 
 /// The largest body of a request: a sorted object, and some.
 const BODY_BYTES_MAX: usize = 256 << 20;
 
 struct Server {
     objects: Mutex<Objects>,
-    delays: Mutex<Delays>,
+    speed: Mutex<Speed>,
+}
+
+/// How fast it is.
+struct Speed {
+    delays: Delays,
+    throttle: Option<Arc<Throttle>>,
+}
+
+impl From<Pace> for Speed {
+    fn from(pace: Pace) -> Self {
+        let throttle = pace.bytes_per_second().map(|bytes| Arc::new(Throttle::new(bytes)));
+        Self { delays: pace.delays(), throttle }
+    }
 }
 
 /// Serves on loopback until the process ends.
 ///
 /// # Errors
 /// When the port is not free.
-pub async fn serve(port: u16, delays: Delays) -> Result<()> {
+pub async fn serve(port: u16, pace: Pace) -> Result<()> {
     let address: SocketAddr = (Ipv4Addr::LOCALHOST, port).into();
     let listener = TcpListener::bind(address).await.with_context(|| format!("port {port}"))?;
-    axum::serve(listener, router(delays)).await.context("the server has ended")
+    axum::serve(listener, router(pace)).await.context("the server has ended")
 }
 
-fn router(delays: Delays) -> Router {
-    let (objects, delays) = (Mutex::default(), Mutex::new(delays));
+fn router(pace: Pace) -> Router {
+    let (objects, speed) = (Mutex::default(), Mutex::new(pace.into()));
     let limit = axum::extract::DefaultBodyLimit::max(BODY_BYTES_MAX);
-    Router::new().fallback(handle).layer(limit).with_state(Arc::new(Server { objects, delays }))
+    Router::new().fallback(handle).layer(limit).with_state(Arc::new(Server { objects, speed }))
 }
 
 async fn handle(
@@ -57,6 +76,9 @@ async fn handle(
     let path = uri.path().trim_start_matches('/');
     if path == "stats" {
         return answer::text(StatusCode::OK, server.lock().counts());
+    }
+    if path == "pace" {
+        return server.set_pace(uri.query().unwrap_or_default());
     }
     let Some((_, key)) = path.split_once('/').filter(|(_, key)| !key.is_empty()) else {
         return server.of_bucket(&method, uri.query().unwrap_or_default(), &body).await;
@@ -72,9 +94,15 @@ async fn handle(
                 answer::put(objects.put(key, body, only_if_absent))
             }
             Method::GET | Method::HEAD => {
-                objects.count(if method == Method::GET { Kind::Get } else { Kind::Head });
+                let (head, mut sent) = (method == Method::HEAD, 0);
+                objects.count(if head { Kind::Head } else { Kind::Get });
                 let range = headers.get("range").and_then(|range| range.to_str().ok());
-                answer::get(objects.get(key), range, method == Method::HEAD)
+                let answer = answer::get(objects.get(key), range, |bytes| {
+                    sent = if head { 0 } else { bytes.len() };
+                    if head { Body::empty() } else { throttle::body(bytes, server.throttle()) }
+                });
+                objects.count_bytes(sent);
+                answer
             }
             Method::DELETE => {
                 objects.count(Kind::Delete);
@@ -95,8 +123,25 @@ impl Server {
 
     /// Half of a delay from whenever it is asked.
     fn half_a_delay(&self) -> impl Fn() -> tokio::time::Instant + use<> {
-        let delay = self.delays.lock().expect("nobody panics with the lock").draw();
+        let delay = self.speed().delays.draw();
         move || tokio::time::Instant::now() + delay / 2
+    }
+
+    fn speed(&self) -> std::sync::MutexGuard<'_, Speed> {
+        self.speed.lock().expect("nobody panics with the lock")
+    }
+
+    fn throttle(&self) -> Option<Arc<Throttle>> {
+        self.speed().throttle.clone()
+    }
+
+    fn set_pace(&self, query: &str) -> Response {
+        let Some(pace) = Pace::parse(query) else {
+            let what = format!("{query} is no pace");
+            return answer::text(StatusCode::BAD_REQUEST, what);
+        };
+        *self.speed() = pace.into();
+        answer::text(StatusCode::OK, String::new())
     }
 
     /// What is asked of the bucket: to make it, to list it, to delete many objects of it.

@@ -32,6 +32,10 @@ pub(crate) struct Objects {
     /// Puts of slots of write-ahead logs.
     wal_puts: u64,
     put_bytes: u64,
+    /// Bytes of answers to gets.
+    get_bytes: u64,
+    /// Bytes of all objects.
+    stored_bytes: u64,
     last: u64,
 }
 
@@ -44,8 +48,14 @@ impl Objects {
         self.last += 1;
         self.wal_puts += u64::from(key.contains("/wal/"));
         self.put_bytes += bytes.len() as u64;
-        self.objects.insert(key.to_owned(), Object { bytes, version: self.last });
+        self.stored_bytes += bytes.len() as u64;
+        let before = self.objects.insert(key.to_owned(), Object { bytes, version: self.last });
+        self.forget(before);
         Some(self.last)
+    }
+
+    fn forget(&mut self, object: Option<Object>) {
+        self.stored_bytes -= object.map_or(0, |object| object.bytes.len() as u64);
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<&Object> {
@@ -53,7 +63,8 @@ impl Objects {
     }
 
     pub(crate) fn delete(&mut self, key: &str) {
-        self.objects.remove(key);
+        let object = self.objects.remove(key);
+        self.forget(object);
     }
 
     /// The objects whose keys begin with `prefix`, behind `after`, in order.
@@ -74,15 +85,24 @@ impl Objects {
         *self.counts.entry(kind).or_default() += 1;
     }
 
-    /// How often each kind of request came, a line each, and the bytes put.
+    /// So many bytes of an object are on their way to whoever asked for them.
+    pub(crate) fn count_bytes(&mut self, bytes: usize) {
+        self.get_bytes += bytes as u64;
+    }
+
+    /// How often each kind of request came, a line each; the bytes put and got, and those that there are.
     pub(crate) fn counts(&self) -> String {
         let mut text = String::new();
         for (kind, count) in &self.counts {
             let _ = writeln!(text, "{} {count}", format!("{kind:?}").to_lowercase());
         }
-        let Self { wal_puts, put_bytes, objects, .. } = self;
+        let Self { wal_puts, put_bytes, get_bytes, stored_bytes, objects, .. } = self;
         let objects = objects.len();
-        let _ = writeln!(text, "put_wal {wal_puts}\nput_bytes {put_bytes}\nobjects {objects}");
+        let _ = writeln!(
+            text,
+            "put_wal {wal_puts}\nput_bytes {put_bytes}\nget_bytes {get_bytes}\n\
+             stored_bytes {stored_bytes}\nobjects {objects}"
+        );
         text
     }
 }

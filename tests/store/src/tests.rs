@@ -12,7 +12,7 @@ async fn client() -> impl ObjectStore {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     #[expect(clippy::disallowed_methods, reason = "the test's runtime ends it")]
-    tokio::spawn(async move { axum::serve(listener, router(Delays::none())).await });
+    tokio::spawn(async move { axum::serve(listener, router(Pace::default())).await });
     AmazonS3Builder::new()
         .with_endpoint(endpoint)
         .with_allow_http(true)

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use kafka_protocol::messages::delete_records_request::{
+    DeleteRecordsPartition, DeleteRecordsTopic,
+};
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::offset_commit_request::{
@@ -12,8 +15,8 @@ use kafka_protocol::messages::offset_commit_request::{
 };
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
 use kafka_protocol::messages::{
-    CreateTopicsRequest, GroupId, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
-    OffsetFetchRequest, TopicName,
+    CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest, GroupId, ListOffsetsRequest,
+    MetadataRequest, OffsetCommitRequest, OffsetFetchRequest, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 
@@ -51,12 +54,27 @@ impl Admin {
     /// # Errors
     /// When the server refuses, or the leaders are not there in time.
     pub fn create_topic(&mut self, name: &str, partitions: i32) -> Result<()> {
-        let keep = CreatableTopicConfig::default()
-            .with_name(StrBytes::from_static_str("retention.ms"))
-            .with_value(Some(StrBytes::from_static_str("-1")));
+        self.create_topic_with(name, partitions, &[("retention.ms", "-1")])
+    }
+
+    /// Creates a topic with configs and waits until all its partitions have a leader.
+    ///
+    /// # Errors
+    /// When the server refuses, or the leaders are not there in time.
+    pub fn create_topic_with(
+        &mut self,
+        name: &str,
+        partitions: i32,
+        configs: &[(&'static str, &str)],
+    ) -> Result<()> {
+        let config = |(name, value): &(&'static str, &str)| {
+            CreatableTopicConfig::default()
+                .with_name(StrBytes::from_static_str(name))
+                .with_value(Some(StrBytes::from_string((*value).to_owned())))
+        };
         let topic = CreatableTopic::default()
             .with_name(topic_name(name))
-            .with_configs(vec![keep])
+            .with_configs(configs.iter().map(config).collect())
             .with_num_partitions(partitions)
             .with_replication_factor(1);
         let timeout_ms = i32::try_from(DONE.as_millis())?;
@@ -73,6 +91,45 @@ impl Admin {
         })?;
         self.end_offsets(name, partitions)?; // Leaders that know that they are.
         Ok(())
+    }
+
+    /// Deletes the records of the partitions from 0 on below these offsets.
+    ///
+    /// # Errors
+    /// When the server refuses one.
+    pub fn delete_records(&mut self, topic: &str, below: &[i64]) -> Result<()> {
+        let partition = |(index, offset): (i32, &i64)| {
+            DeleteRecordsPartition::default().with_partition_index(index).with_offset(*offset)
+        };
+        let partitions = (0..).zip(below).map(partition).collect();
+        let asked =
+            DeleteRecordsTopic::default().with_name(topic_name(topic)).with_partitions(partitions);
+        let timeout_ms = i32::try_from(DONE.as_millis())?;
+        let request =
+            DeleteRecordsRequest::default().with_topics(vec![asked]).with_timeout_ms(timeout_ms);
+        let answer = self.connection.request(2, &request)?;
+        let mut partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
+        match partitions.find(|it| it.error_code != 0) {
+            Some(it) => bail!("{topic}/{}: error {}", it.partition_index, it.error_code),
+            None => Ok(()),
+        }
+    }
+
+    /// Deletes a topic.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub fn delete_topic(&mut self, name: &str) -> Result<()> {
+        let timeout_ms = i32::try_from(DONE.as_millis())?;
+        let request = DeleteTopicsRequest::default()
+            .with_topic_names(vec![topic_name(name)])
+            .with_timeout_ms(timeout_ms);
+        let answer = self.connection.request(5, &request)?;
+        let error = answer.responses.first().context("no answer about the topic")?.error_code;
+        match error {
+            0 => Ok(()),
+            error => bail!("topic {name} is not deleted: error {error}"),
+        }
     }
 
     /// The number of partitions of `topic` that have a leader.

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::{Etcd, Hdfs, HdfsSettings, Input, Operator, Process, S3, free_port, wait};
+use crate::{Etcd, Hdfs, HdfsSettings, Input, Operator, Process, S3, Usage, free_port, wait};
 
 /// How long a node may take to serve, on a busy machine too.
 const START: Duration = Duration::from_secs(120);
@@ -405,9 +405,28 @@ impl Cluster {
     /// # Errors
     /// When it does not say.
     pub fn open_partitions(&self, id: u32) -> Result<u64> {
+        self.metric(id, "weir_broker_partitions")
+    }
+
+    /// What a node shows under this name.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn metric(&self, id: u32, name: &str) -> Result<u64> {
         let (_, metrics) = crate::http::get(self.http(id), "/metrics")?;
-        let open = metrics.lines().find_map(|line| line.strip_prefix("weir_broker_partitions "));
-        Ok(open.context("it shows no weir_broker_partitions")?.trim().parse()?)
+        let shown = |line: &str| {
+            line.split_once(' ').filter(|(shown, _)| *shown == name).map(|(_, it)| it.to_owned())
+        };
+        let value = metrics.lines().find_map(shown);
+        Ok(value.with_context(|| format!("node {id} shows no {name}"))?.trim().parse()?)
+    }
+
+    /// What nodes' processes use of the machine now.
+    ///
+    /// # Errors
+    /// When one does not run.
+    pub fn usage(&self, ids: &[u32]) -> Result<Vec<Usage>> {
+        self.process_ids(ids)?.into_iter().map(Usage::of).collect()
     }
 
     /// Stops a node's process where it stands, or lets it go on.

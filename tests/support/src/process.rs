@@ -31,6 +31,24 @@ pub struct Usage {
     pub threads: u64,
 }
 
+impl Usage {
+    /// What the process with this id uses of the machine now.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn of(process: u32) -> Result<Self> {
+        let proc = PathBuf::from(format!("/proc/{process}"));
+        let status = fs::read_to_string(proc.join("status"))?;
+        Ok(Self {
+            rss_bytes: field(&status, "VmRSS:")? * 1024,
+            peak_rss_bytes: field(&status, "VmHWM:")? * 1024,
+            threads: field(&status, "Threads:")?,
+            cpu: cpu_time(&fs::read_to_string(proc.join("stat"))?)?,
+            open_files: fs::read_dir(proc.join("fd"))?.count(),
+        })
+    }
+}
+
 /// What a child reads from its standard input.
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'a> {
@@ -140,15 +158,7 @@ impl Process {
     /// # Errors
     /// When the process has gone.
     pub fn usage(&self) -> Result<Usage> {
-        let proc = PathBuf::from(format!("/proc/{}", self.id()));
-        let status = fs::read_to_string(proc.join("status")).with_context(|| self.tail())?;
-        Ok(Usage {
-            rss_bytes: field(&status, "VmRSS:")? * 1024,
-            peak_rss_bytes: field(&status, "VmHWM:")? * 1024,
-            threads: field(&status, "Threads:")?,
-            cpu: cpu_time(&fs::read_to_string(proc.join("stat"))?)?,
-            open_files: fs::read_dir(proc.join("fd"))?.count(),
-        })
+        Usage::of(self.id()).with_context(|| self.tail())
     }
 
     /// All that it printed on standard output.

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
-use crate::{Input, Process, Relay, cache::Artifact, free_port, http, wait};
+use crate::{Input, Process, Relay, Usage, cache::Artifact, free_port, http, wait};
 
 /// How long it may take to serve, on a busy machine too.
 const START: Duration = Duration::from_secs(60);
@@ -71,6 +71,43 @@ impl S3 {
         counts.map(|(kind, count)| Ok((kind.to_owned(), count.trim().parse()?))).collect()
     }
 
+    /// How fast a native one is from now on, in its own words.
+    ///
+    /// # Errors
+    /// When it does not understand them.
+    pub fn set_pace(&self, pace: &str) -> Result<()> {
+        let (status, told) = http::send(self.address(), "PUT", &format!("/pace?{pace}"), "")?;
+        ensure!(status == 200, "the store refuses a pace: {told}");
+        Ok(())
+    }
+
+    /// Its objects, with their bytes.
+    ///
+    /// # Errors
+    /// When it does not list them.
+    pub fn objects(&self) -> Result<Vec<(String, u64)>> {
+        let (mut objects, mut after) = (Vec::new(), String::new());
+        loop {
+            let path = format!("/{BUCKET}?list-type=2&start-after={after}");
+            let (_, page) = http::get(self.address(), &path)?;
+            for object in page.split("<Contents>").skip(1) {
+                let key = tag(object, "Key").context("an object without a key")?;
+                let bytes = tag(object, "Size").context("an object without a size")?;
+                objects.push((key.to_owned(), bytes.parse()?));
+            }
+            let Some(next) = tag(&page, "NextContinuationToken") else { return Ok(objects) };
+            after = next.to_owned();
+        }
+    }
+
+    /// What it uses of the machine now.
+    ///
+    /// # Errors
+    /// When it has gone.
+    pub fn usage(&self) -> Result<Usage> {
+        self.process.usage()
+    }
+
     /// Where it serves.
     pub fn address(&self) -> SocketAddr {
         address(self.port)
@@ -113,6 +150,12 @@ impl S3 {
     pub fn tail(&self) -> String {
         self.process.tail()
     }
+}
+
+/// What stands between the first tags of this name.
+fn tag<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
+    let (_, behind) = xml.split_once(&format!("<{name}>"))?;
+    Some(behind.split_once(&format!("</{name}>"))?.0)
 }
 
 /// What a client must be told of an S3 server that is reached there.

@@ -49,6 +49,13 @@ impl Stopwatch {
     }
 }
 
+/// The time as records say it: milliseconds since 1970.
+#[expect(clippy::disallowed_methods, reason = "servers under test look at the same clock")]
+pub fn timestamp() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
 /// Waits until `condition` gives a value.
 ///
 /// # Errors
