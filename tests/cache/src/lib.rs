@@ -17,6 +17,8 @@ pub const HADOOP_VERSION: &str = "3.5.0";
 pub enum Artifact {
     /// The jars of an Apache Kafka broker, its tools and the Java client.
     KafkaJars,
+    /// The jars of Apache Kafka's test tools.
+    KafkaTests,
     /// The JSON definitions of Kafka's messages, out of the jars: `{jar}/*.json`.
     KafkaSchemas,
     /// The jars of HDFS: its servers and its tools.
@@ -33,8 +35,9 @@ pub enum Artifact {
 
 impl Artifact {
     /// Every artifact, each after those that it is made from.
-    pub const ALL: [Artifact; 7] = [
+    pub const ALL: [Artifact; 8] = [
         Artifact::KafkaJars,
+        Artifact::KafkaTests,
         Artifact::KafkaSchemas,
         Artifact::Hadoop,
         Artifact::Python,
@@ -47,6 +50,7 @@ impl Artifact {
     pub fn name(self) -> &'static str {
         match self {
             Artifact::KafkaJars => "kafka-4.3.1",
+            Artifact::KafkaTests => "kafka-tests-4.3.1",
             Artifact::KafkaSchemas => "kafka-schemas-4.3.1",
             Artifact::Hadoop => "hadoop-3.5.0",
             Artifact::Python => "python-clients",
@@ -121,6 +125,14 @@ pub fn kafka_class_path() -> Result<String, Missing> {
     Ok(format!("{}/*", Artifact::KafkaJars.locate()?.display()))
 }
 
+/// What `java -cp` wants besides for Apache Kafka's test tools.
+///
+/// # Errors
+/// When the jars have not been set up on this machine.
+pub fn kafka_test_class_path() -> Result<String, Missing> {
+    Ok(format!("{}/*", Artifact::KafkaTests.locate()?.display()))
+}
+
 /// What `java -cp` wants for the servers and tools of HDFS, beside a folder with its configuration.
 ///
 /// # Errors
@@ -160,6 +172,7 @@ mod tests {
     #[test]
     fn names_carry_the_version_that_they_hold() {
         assert!(Artifact::KafkaJars.name().ends_with(KAFKA_VERSION));
+        assert!(Artifact::KafkaTests.name().ends_with(KAFKA_VERSION));
         assert!(Artifact::KafkaSchemas.name().ends_with(KAFKA_VERSION));
         assert!(Artifact::Hadoop.name().ends_with(HADOOP_VERSION));
     }

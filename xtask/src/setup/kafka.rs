@@ -17,6 +17,14 @@ const JARS: Jars = Jars {
     lock_file: "xtask/kafka/jars.sha256",
 };
 
+/// Its own test tools: what tests log compaction is among them.
+const TEST_JARS: Jars = Jars {
+    name: "apache kafka's test tools",
+    pom: include_str!("../../kafka-tests/pom.xml"),
+    lock: include_str!("../../kafka-tests/jars.sha256"),
+    lock_file: "xtask/kafka-tests/jars.sha256",
+};
+
 /// The jars that carry message definitions, and the folder that these go to.
 const SCHEMA_JARS: [(&str, &str); 2] =
     [("kafka-clients", "kafka-clients"), ("kafka-group-coordinator", "group-coordinator")];
@@ -24,6 +32,7 @@ const SCHEMA_JARS: [(&str, &str); 2] =
 /// Makes sure that jars and definitions are there.
 pub(super) fn ensure() -> Result<()> {
     artifact::ensure(Artifact::KafkaJars, JARS.lock, |folder| JARS.download(folder))?;
+    artifact::ensure(Artifact::KafkaTests, TEST_JARS.lock, |folder| TEST_JARS.download(folder))?;
     artifact::ensure(Artifact::KafkaSchemas, JARS.lock, unpack_schemas)
 }
 
@@ -54,5 +63,7 @@ mod tests {
             assert!(sums.contains_key(format!("{name}-{KAFKA_VERSION}.jar").as_str()));
         }
         assert!(sums.values().all(|sum| sum.len() == 64));
+        let tools = format!("kafka-tools-{KAFKA_VERSION}-test.jar");
+        assert!(TEST_JARS.sums().contains_key(tools.as_str()));
     }
 }
