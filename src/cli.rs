@@ -10,7 +10,7 @@ use weir_meta::backup::Summary;
 use crate::{
     backup,
     config::{self, Config},
-    inspect, logging,
+    fsck, inspect, logging,
     node::{Place, Running},
 };
 
@@ -30,6 +30,8 @@ enum Command {
     Serve(Serve),
     /// Print a file of the write-ahead log, an object or a checkpoint for a person to read.
     Inspect(Inspect),
+    /// Check that everything is there that the metadata lead to, and bring lost metadata back.
+    Fsck(Fsck),
     /// Save the metadata in a file, and read them back.
     #[command(subcommand)]
     Meta(Meta),
@@ -89,6 +91,37 @@ struct Inspect {
     batches: bool,
 }
 
+/// Looks at everything that the metadata lead to, and changes nothing unless told. Nodes of a cluster may go on
+/// meanwhile; a node that keeps everything on its own disk must be stopped.
+#[derive(Args)]
+struct Fsck {
+    #[command(flatten)]
+    place: FsckPlace,
+    /// Read every record, and compare its checksum.
+    #[arg(long)]
+    records: bool,
+    /// Delete what nobody needs, if no broker runs that would do it.
+    #[arg(long)]
+    repair: bool,
+    /// Write metadata that are lost anew, from what is in the store. All nodes must be stopped.
+    #[arg(long, conflicts_with = "repair")]
+    rebuild_metadata: bool,
+    /// A backup that says what topics are called, instead of the newest copy in the store.
+    #[arg(long, value_name = "FILE", requires = "rebuild_metadata")]
+    base: Option<PathBuf>,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct FsckPlace {
+    /// The configuration of a node, in TOML: it says where everything is.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The data directory of `weir dev`.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
 /// Does what the command line says.
 pub(crate) fn run() -> Result<()> {
     match Cli::parse().command {
@@ -111,7 +144,20 @@ pub(crate) fn run() -> Result<()> {
             let stdout = std::io::stdout();
             Ok(inspect::inspect(&file, batches, &mut stdout.lock())?)
         }
+        Command::Fsck(asked) => one_thread()?.block_on(check_or_rebuild(asked)),
         Command::Meta(meta) => one_thread()?.block_on(save_or_restore(meta)),
+    }
+}
+
+async fn check_or_rebuild(asked: Fsck) -> Result<()> {
+    let config = config::load(&Config::default(), asked.place.config.as_deref())?;
+    let place = match asked.place.data {
+        Some(data) => Place::one(&data),
+        None => Place::of(&config)?,
+    };
+    match asked.rebuild_metadata {
+        true => fsck::rebuild(&config, &place, asked.base.as_deref()).await,
+        false => fsck::check(&config, &place, asked.records, asked.repair).await,
     }
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! LOCK          held by the one process that uses the directory
 //! FORMAT        "weir data 1\n": which layout this is
-//! meta.redb     metadata
+//! metadata.db   metadata
 //! wal/          write-ahead logs
 //! objects/      sorted objects and checkpoints
 //! ```

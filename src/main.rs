@@ -7,6 +7,7 @@ mod backup;
 mod cli;
 mod config;
 mod data_dir;
+mod fsck;
 mod inspect;
 mod logging;
 mod node;

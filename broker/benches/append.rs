@@ -21,7 +21,7 @@ use divan::{
 use tokio::runtime::Runtime as Tokio;
 use uuid::Uuid;
 use weir_broker::{
-    Broker, BrokerDeps, BrokerSettings, LocalBroker, SlotSettings, TopicRules,
+    Broker, BrokerDeps, BrokerSettings, LocalBroker, SlotSettings, Tending, TopicRules,
     client::{Acks, Append, BrokerClient, Origin},
 };
 use weir_ids::{
@@ -199,11 +199,7 @@ impl World {
             slots: SlotSettings::default(),
             shards: 2,
             sole: true,
-            fold_after: 64,
-            page_entries: 1_024,
-            retention_interval: std::time::Duration::from_secs(1),
-            compaction_interval: std::time::Duration::from_secs(1),
-            compaction_bytes: 1 << 20,
+            tending: Tending::default(),
         };
         let broker = Broker::start(deps, settings, &tasks).await.unwrap();
         let rules = Arc::new(TopicRules::default());

@@ -1,6 +1,6 @@
 //! One run of the broker role: a session, its log, its shards, and the way partitions come and go.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use futures::future::join_all;
 use prometheus_client::registry::Registry;
@@ -19,7 +19,7 @@ use weir_segment_store::{
 };
 
 use crate::{
-    TopicRules,
+    BrokerSettings, TopicRules,
     buffers::Buffers,
     checkpoint::CheckpointHandle,
     client::ReadError,
@@ -32,7 +32,7 @@ use crate::{
     partition::Claimed,
     parts::Parts,
     recovery::{Noted, Right, SessionError, Sessions},
-    shard::ShardHandle,
+    shard::{LogStart, ShardHandle},
     standing::Standing,
     trouble::Trouble,
     wal::WalHandle,
@@ -55,55 +55,6 @@ pub struct BrokerDeps {
     pub journal: Arc<dyn Journal>,
     /// What its session tells others.
     pub session: Session,
-}
-
-/// A broker's settings.
-#[derive(Clone, Debug)]
-pub struct BrokerSettings {
-    /// Room for records in memory: what is not durable yet, what waits for a checkpoint, and the
-    /// tail for readers.
-    pub buffer_bytes: u64,
-    /// When slots of the write-ahead log are written.
-    pub slots: SlotSettings,
-    /// How many tasks partitions are spread over.
-    pub shards: usize,
-    /// This process is known to be the only broker, e.g. by a lock on the directory: sessions that
-    /// nobody has ended are ended by it, and what it trims of its own log it deletes at once. Otherwise
-    /// that is the collector's: whoever took a partition over may refer to it.
-    pub sole: bool,
-    /// How many short ranges of a partition are written once more as one; at least two.
-    pub fold_after: usize,
-    /// How many references of a partition one page lists; at least two. About as many are kept in memory.
-    pub page_entries: usize,
-    /// How often old records are looked for.
-    pub retention_interval: Duration,
-    /// How long after a round of log compaction the next begins.
-    pub compaction_interval: Duration,
-    /// What it may take of memory for the keys of a partition; those that find no room are left to the next round.
-    pub compaction_bytes: u64,
-}
-
-/// How many are by default: a byte is written once more while its range grows by so much.
-pub const FOLD_AFTER: usize = 64;
-
-/// When slots of the write-ahead log are written: what records wait for, and what writing costs. At once if
-/// nothing is being written, unless it says otherwise.
-#[derive(Clone, Debug)]
-pub struct SlotSettings {
-    /// How much one holds before the next is begun beside it.
-    pub bytes: u64,
-    /// How long records wait for company while another slot is being written; `None`: for as long as that
-    /// takes.
-    pub linger: Option<Duration>,
-    /// They wait for so long also while nothing is being written.
-    pub patient: bool,
-}
-
-impl Default for SlotSettings {
-    fn default() -> Self {
-        // Large enough that a store takes one as fast as it takes anything.
-        Self { bytes: 8 << 20, linger: None, patient: false }
-    }
 }
 
 impl StartError {
@@ -458,6 +409,8 @@ impl Broker {
             }
         }
         let moved = shard.ask(id, move |partition| partition.start_at(offset)).await;
+        // The next full checkpoint does not name what they were in.
+        self.checkpoints.starts(vec![LogStart { partition: id, epoch, offset }]);
         moved.ok_or(ReadError::NotOwner(id))
     }
 

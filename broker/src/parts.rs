@@ -147,7 +147,7 @@ impl Parts {
             shards: Arc::clone(&self.shards),
             checkpoints: self.checkpoints.clone(),
             reader: Reader::new(deps.store.clone(), pages),
-            interval: settings.retention_interval,
+            interval: settings.tending.retention_interval,
         };
         let folder = Folder::new(deps);
         let written = self.written.clone();

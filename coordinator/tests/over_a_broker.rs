@@ -8,7 +8,7 @@ use bytestring::ByteString;
 use tempfile::TempDir;
 use uuid::Uuid;
 use weir_broker::{
-    Broker, BrokerDeps, BrokerSettings, LocalBroker, SlotSettings,
+    Broker, BrokerDeps, BrokerSettings, LocalBroker, SlotSettings, Tending,
     client::{BrokerClient, Brokers},
 };
 use weir_coordinator::{
@@ -96,11 +96,7 @@ impl World {
             slots: SlotSettings::default(),
             shards: 2,
             sole: true,
-            fold_after: 64,
-            page_entries: 1_024,
-            retention_interval: Duration::from_secs(1),
-            compaction_interval: Duration::from_secs(1),
-            compaction_bytes: 1 << 20,
+            tending: Tending::default(),
         };
         let broker = Broker::start(deps, settings, &tasks).await.unwrap();
         let lease = self.metadata.grant(Duration::from_secs(60)).await.unwrap();

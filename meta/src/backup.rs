@@ -101,16 +101,41 @@ struct Tail {
     entries: usize,
 }
 
+/// Everything that a backup holds.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Contents {
+    /// The revision of the metadata that it was made of.
+    pub revision: Revision,
+    /// The entries.
+    pub entries: BTreeMap<Key, Bytes>,
+}
+
 /// Writes a backup of `store`.
 ///
 /// # Errors
 /// [`BackupError`]; also when so much was changed meanwhile that the revision is gone: then try again.
-pub async fn export(store: &dyn MetaStore, out: &mut dyn Write) -> Result<Summary, BackupError> {
+pub async fn export(
+    store: &dyn MetaStore,
+    out: &mut (dyn Write + Send),
+) -> Result<Summary, BackupError> {
+    export_some(store, out, |_| true).await
+}
+
+/// Writes a backup of what is `wanted` of `store`.
+///
+/// # Errors
+/// As for [`export`].
+pub async fn export_some(
+    store: &dyn MetaStore,
+    out: &mut (dyn Write + Send),
+    wanted: impl Fn(&Key) -> bool,
+) -> Result<Summary, BackupError> {
     let mut page = store.range(Range::prefix("")).await?;
     let (revision, mut entries) = (page.revision, 0);
     line(out, &Head { weir_metadata: FORMAT, revision })?;
     loop {
-        for Entry { key, value, .. } in page.entries.iter().filter(|it| it.lease.is_none()) {
+        let lasting = page.entries.iter().filter(|it| it.lease.is_none());
+        for Entry { key, value, .. } in lasting.filter(|it| wanted(&it.key)) {
             let text = std::str::from_utf8(value).map_err(|error| ModelError::Damaged {
                 key: key.to_string(),
                 reason: error.to_string(),
@@ -131,7 +156,7 @@ pub async fn export(store: &dyn MetaStore, out: &mut dyn Write) -> Result<Summar
     Ok(Summary { revision, entries })
 }
 
-fn line(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+fn line(out: &mut (dyn Write + Send), value: &impl Serialize) -> io::Result<()> {
     serde_json::to_writer(&mut *out, value)?;
     out.write_all(b"\n")
 }
@@ -144,8 +169,22 @@ pub async fn import(
     store: &dyn MetaStore,
     input: &mut dyn BufRead,
 ) -> Result<Summary, BackupError> {
-    let (summary, mut entries) = read(input)?;
-    make_ids_go_on(&mut entries, summary.revision)?;
+    let Contents { revision, mut entries } = read(input)?;
+    let summary = Summary { revision, entries: entries.len() };
+    make_ids_go_on(&mut entries, revision)?;
+    import_entries(store, entries).await?;
+    Ok(summary)
+}
+
+/// Writes `entries` into `store`, which must be empty, the cluster's last: until then nobody founds one there. What was
+/// not finished may be begun again.
+///
+/// # Errors
+/// [`BackupError`]. Nothing was changed unless the store failed.
+pub async fn import_entries(
+    store: &dyn MetaStore,
+    mut entries: BTreeMap<Key, Bytes>,
+) -> Result<(), BackupError> {
     refuse_unless_empty(store).await?;
     store.txn(Txn::new().put(Import::key(), Import {}.encode())).await?;
     let cluster = entries.remove(&Cluster::key());
@@ -162,12 +201,16 @@ pub async fn import(
     let last = Txn::new().when(Compare::absent(Cluster::key())).delete(Import::key());
     let last = cluster.into_iter().fold(last, |last, value| last.put(Cluster::key(), value));
     match store.txn(last).await?.is_committed() {
-        true => Ok(summary),
+        true => Ok(()),
         false => Err(BackupError::Founded),
     }
 }
 
-fn read(input: &mut dyn BufRead) -> Result<(Summary, BTreeMap<Key, Bytes>), BackupError> {
+/// Reads a backup.
+///
+/// # Errors
+/// [`BackupError`] when it is none, or not a whole one.
+pub fn read(input: &mut dyn BufRead) -> Result<Contents, BackupError> {
     let mut lines = input.lines().enumerate().map(|(number, text)| (number + 1, text));
     let malformed = |line, what: &str| BackupError::Malformed { line, what: what.to_owned() };
     let (_, head) = lines.next().ok_or_else(|| malformed(1, "it is empty"))?;
@@ -193,7 +236,7 @@ fn read(input: &mut dyn BufRead) -> Result<(Summary, BTreeMap<Key, Bytes>), Back
             let what = format!("{} entries were written, {} are here", tail.entries, entries.len());
             return Err(malformed(number, &what));
         }
-        return Ok((Summary { revision: head.revision, entries: tail.entries }, entries));
+        return Ok(Contents { revision: head.revision, entries });
     }
     Err(malformed(end, "it ends here, without its last line: it is not whole"))
 }

@@ -50,13 +50,15 @@ pub enum Bug {
     FenceDeleted,
     /// The collector does not read what pages list.
     PagesNotRead,
-    /// Nobody hears of the object of a fold before partitions refer to it.
-    FoldNotNamed,
+    /// Readers hear where a log begins before that is published.
+    StartBeforePublished,
+    /// Log compaction keeps the oldest record of each key.
+    CompactionKeepsOldest,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 22] = [
+    pub const ALL: [Bug; 23] = [
         Bug::NoFence,
         Bug::AckBeforeDurable,
         Bug::GapAcknowledged,
@@ -78,7 +80,8 @@ impl Bug {
         Bug::ChainsNotRead,
         Bug::FenceDeleted,
         Bug::PagesNotRead,
-        Bug::FoldNotNamed,
+        Bug::StartBeforePublished,
+        Bug::CompactionKeepsOldest,
     ];
 }
 

@@ -8,6 +8,7 @@
 //! This crate knows no Kafka request and no owner: who may write is decided by the journal's own
 //! fence and by the metadata store, which callers bring together.
 
+mod catalog;
 pub mod checkpoint;
 pub mod fold;
 #[cfg(feature = "cloud")]

@@ -16,7 +16,7 @@ use crate::{ByteRange, ObjectName, Part, Retry, hedge::Hedges, ranges};
 /// Where objects are. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    objects: Arc<dyn ObjectStore>,
+    pub(crate) objects: Arc<dyn ObjectStore>,
     /// The directory above `wal/`, if write-ahead logs are local files.
     local: Option<Arc<PathBuf>>,
     /// How to ask again, if at all.
@@ -197,6 +197,31 @@ impl Store {
         pieces.into_iter().map(|(_, piece)| piece).collect()
     }
 
+    /// How long an object is.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if it is not there.
+    pub async fn len(&self, name: ObjectName) -> Result<u64, StoreError> {
+        self.again(name, || self.len_once(name)).await
+    }
+
+    async fn len_once(&self, name: ObjectName) -> Result<u64, StoreError> {
+        let text = name.to_string();
+        if let (Some(root), ObjectName::WalFile { .. }) = (&self.local, name) {
+            let path = root.join(&text);
+            let found = blocking(move || std::fs::metadata(&path)).await;
+            return match found {
+                Ok(found) => Ok(found.len()),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    Err(StoreError::NotFound(text))
+                }
+                Err(error) => Err(StoreError::Failed { name: text, what: error.to_string() }),
+            };
+        }
+        let found = self.objects.head(&StorePath::from(text.as_str())).await;
+        Ok(found.map_err(|error| failed(&text, &error))?.size)
+    }
+
     /// The last `wanted` bytes of an object, or all of a shorter one, and how long it is.
     ///
     /// # Errors
@@ -353,7 +378,7 @@ fn read_file(path: &std::path::Path, range: ByteRange) -> std::io::Result<Bytes>
     Ok(bytes.into())
 }
 
-fn failed(name: &str, error: &object_store::Error) -> StoreError {
+pub(crate) fn failed(name: &str, error: &object_store::Error) -> StoreError {
     let name = name.to_owned();
     match error {
         object_store::Error::NotFound { .. } => StoreError::NotFound(name),

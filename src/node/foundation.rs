@@ -1,7 +1,7 @@
 //! What a node stands on: metadata, a store, write-ahead logs; opened, and tried before anything is entrusted
 //! to them.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use uuid::Uuid;
@@ -19,11 +19,113 @@ use weir_segment_store::{
     probe_condition,
 };
 
-use super::place::{Directories, Shared};
+use super::place::{Directories, Place, Shared};
 use crate::{config::Config, data_dir::DataDir};
 
 /// How long a store may take to answer, for example while a whole cluster starts.
 const STORE_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Metadata and a store, opened; which cluster they are of is not known yet.
+pub(crate) struct Ground {
+    pub(crate) metadata: Metadata,
+    pub(crate) store: Store,
+    logs: Logs,
+    hold: Hold,
+}
+
+/// Where write-ahead logs are.
+enum Logs {
+    Disk(PathBuf),
+    Shared(Opened),
+}
+
+/// What has to be let go of in the end.
+pub(crate) struct Hold {
+    embedded: Option<Embedded>,
+    _data: Option<DataDir>,
+}
+
+impl Hold {
+    /// Lets go.
+    pub(crate) async fn close(self) {
+        if let Some(embedded) = &self.embedded {
+            embedded.close().await;
+        }
+    }
+}
+
+impl Ground {
+    /// Opens what a node at `place` stands on. Nothing is written but what is missing on its own disk.
+    pub(crate) async fn open(config: &Config, place: &Place, runtime: &Runtime) -> Result<Self> {
+        match place {
+            Place::Alone(directories) => Self::alone(directories).await,
+            Place::Cluster(shared) => Self::shared(config, shared, runtime).await,
+        }
+    }
+
+    async fn alone(directories: &Directories) -> Result<Self> {
+        let data = DataDir::open(&directories.data)?;
+        let meta = directories.meta.as_deref().unwrap_or_else(|| data.path());
+        let embedded = Embedded::open(meta).await?;
+        let metadata = Metadata::new(Arc::new(embedded.clone()));
+        let store = Store::local(&data.objects(), data.path().to_owned())?;
+        let logs = Logs::Disk(data.path().to_owned());
+        let hold = Hold { embedded: Some(embedded), _data: Some(data) };
+        Ok(Self { metadata, store, logs, hold })
+    }
+
+    async fn shared(config: &Config, shared: &Shared, runtime: &Runtime) -> Result<Self> {
+        let opened = shared.store.open(runtime, config.broker.wal_file_bytes)?;
+        let metadata = Metadata::new(Arc::new(Etcd::connect(&shared.meta).await?));
+        let retry = Retry::new(runtime.clone(), RetrySettings::default());
+        let store = Store::new(Arc::clone(&opened.objects), None).retrying(retry);
+        let hold = Hold { embedded: None, _data: None };
+        Ok(Self { metadata, store, logs: Logs::Shared(opened), hold })
+    }
+
+    /// Refuses a store that a write-ahead log would not be safe in. That is tried, on objects that are deleted again.
+    async fn try_store(&self, config: &Config, runtime: &Runtime) -> Result<()> {
+        let store = || format!("store {}", config.store.url);
+        match &self.logs {
+            Logs::Disk(_) => Ok(()),
+            Logs::Shared(Opened { files: Some(files), .. }) => {
+                check_files(&**files, runtime, STORE_PATIENCE).await.with_context(store)
+            }
+            Logs::Shared(Opened { objects, files: None }) => {
+                probe_condition(&**objects, runtime, STORE_PATIENCE).await.with_context(store)
+            }
+        }
+    }
+
+    /// The write-ahead logs of `cluster`.
+    pub(crate) fn journal(
+        &self,
+        config: &Config,
+        cluster: Uuid,
+        runtime: &Runtime,
+    ) -> Arc<dyn Journal> {
+        let (file_bytes, runtime) = (config.broker.wal_file_bytes, runtime.clone());
+        match &self.logs {
+            Logs::Disk(root) => {
+                let settings = FileJournalSettings { file_bytes, ..Default::default() };
+                Arc::new(FileJournal::new(root, cluster, runtime, settings))
+            }
+            Logs::Shared(Opened { files: Some(files), .. }) => {
+                let settings = AppendJournalSettings { file_bytes, ..Default::default() };
+                Arc::new(AppendJournal::new(Arc::clone(files), cluster, runtime, settings))
+            }
+            Logs::Shared(Opened { files: None, .. }) => {
+                let settings = ObjectJournalSettings::default();
+                Arc::new(ObjectJournal::new(self.store.clone(), cluster, runtime, settings))
+            }
+        }
+    }
+
+    /// Lets go of it.
+    pub(crate) async fn close(self) {
+        self.hold.close().await;
+    }
+}
 
 /// See the module.
 pub(super) struct Foundation {
@@ -35,72 +137,14 @@ pub(super) struct Foundation {
     pub(super) hold: Hold,
 }
 
-/// What has to be let go of in the end.
-pub(super) struct Hold {
-    embedded: Option<Embedded>,
-    _data: Option<DataDir>,
-}
-
-impl Hold {
-    /// Lets go.
-    pub(super) async fn close(self) {
-        if let Some(embedded) = &self.embedded {
-            embedded.close().await;
-        }
-    }
-}
-
 impl Foundation {
-    /// That of a node which keeps everything on its own disk.
-    pub(super) async fn alone(
-        config: &Config,
-        directories: &Directories,
-        runtime: &Runtime,
-    ) -> Result<Self> {
-        let data = DataDir::open(&directories.data)?;
-        let meta = directories.meta.as_deref().unwrap_or_else(|| data.path());
-        let embedded = Embedded::open(meta).await?;
-        let metadata = Metadata::new(Arc::new(embedded.clone()));
-        let cluster = join(config, &metadata, runtime).await?;
-        let store = Store::local(&data.objects(), data.path().to_owned())?;
-        let journal = Arc::new(file_journal(config, data.path(), cluster, runtime));
-        let hold = Hold { embedded: Some(embedded), _data: Some(data) };
-        Ok(Self { metadata, cluster, store, journal, hold })
-    }
-
-    /// That of a node of a cluster.
-    pub(super) async fn shared(
-        config: &Config,
-        shared: &Shared,
-        runtime: &Runtime,
-    ) -> Result<Self> {
-        let url = &config.store.url;
-        let Opened { objects, files } = shared.store.open(runtime, config.broker.wal_file_bytes)?;
-        let store = || format!("store {url}");
-        match &files {
-            Some(files) => {
-                check_files(&**files, runtime, STORE_PATIENCE).await.with_context(store)?;
-            }
-            None => {
-                probe_condition(&*objects, runtime, STORE_PATIENCE).await.with_context(store)?;
-            }
-        }
-        let metadata = Metadata::new(Arc::new(Etcd::connect(&shared.meta).await?));
-        let cluster = join(config, &metadata, runtime).await?;
-        let retry = Retry::new(runtime.clone(), RetrySettings::default());
-        let store = Store::new(objects, None).retrying(retry);
-        let journal: Arc<dyn Journal> = match files {
-            Some(files) => {
-                let file_bytes = config.broker.wal_file_bytes;
-                let settings = AppendJournalSettings { file_bytes, ..Default::default() };
-                Arc::new(AppendJournal::new(files, cluster, runtime.clone(), settings))
-            }
-            None => {
-                let settings = ObjectJournalSettings::default();
-                Arc::new(ObjectJournal::new(store.clone(), cluster, runtime.clone(), settings))
-            }
-        };
-        let hold = Hold { embedded: None, _data: None };
+    /// That of a node at `place`; its cluster is founded if there is none yet.
+    pub(super) async fn lay(config: &Config, place: &Place, runtime: &Runtime) -> Result<Self> {
+        let ground = Ground::open(config, place, runtime).await?;
+        ground.try_store(config, runtime).await?;
+        let cluster = join(config, &ground.metadata, runtime).await?;
+        let journal = ground.journal(config, cluster, runtime);
+        let Ground { metadata, store, hold, .. } = ground;
         Ok(Self { metadata, cluster, store, journal, hold })
     }
 }
@@ -111,10 +155,4 @@ async fn join(config: &Config, metadata: &Metadata, runtime: &Runtime) -> Result
     let cluster = metadata.join_cluster(&config.cluster, &founded).await?;
     Uuid::parse_str(&cluster.id)
         .with_context(|| format!("the cluster's id {:?} in the metadata", cluster.id))
-}
-
-fn file_journal(config: &Config, data: &Path, cluster: Uuid, runtime: &Runtime) -> FileJournal {
-    let settings =
-        FileJournalSettings { file_bytes: config.broker.wal_file_bytes, ..Default::default() };
-    FileJournal::new(data, cluster, runtime.clone(), settings)
 }

@@ -17,7 +17,7 @@ use anyhow::{Result, bail};
 use prometheus_client::registry::Registry;
 use tokio::time::{sleep, timeout};
 use weir_broker::{
-    Broker, BrokerDeps, BrokerRole,
+    Broker, BrokerDeps, BrokerRole, catalog,
     client::{BrokerClient, Brokers},
     collector::{Collected, Collector, CollectorDeps, CollectorSettings},
     rpc::{RemoteBrokers, RemoteProbe},
@@ -45,6 +45,7 @@ use weir_runtime::{Runtime, TaskError, Tasks};
 use weir_segment_store::Reader;
 
 use crate::config::{Asked, Config, Id};
+pub(crate) use foundation::Ground;
 use foundation::{Foundation, Hold};
 use peers::ViewedPeers;
 pub(crate) use place::Place;
@@ -94,15 +95,10 @@ impl Running {
     /// Starts a node at `place`.
     pub(crate) async fn start(config: &Config, place: &Place) -> Result<Self> {
         let (runtime, tasks) = (Runtime::system(), Tasks::new());
-        let (foundation, roles, rpc) = match place {
-            Place::Alone(directories) => {
-                let foundation = Foundation::alone(config, directories, &runtime).await?;
-                (foundation, Roles::ALL, None)
-            }
-            Place::Cluster(shared) => {
-                let foundation = Foundation::shared(config, shared, &runtime).await?;
-                (foundation, shared.roles, Some(&shared.rpc))
-            }
+        let foundation = Foundation::lay(config, place, &runtime).await?;
+        let (roles, rpc) = match place {
+            Place::Alone(_) => (Roles::ALL, None),
+            Place::Cluster(shared) => (shared.roles, Some(&shared.rpc)),
         };
         let node = match config.node.id {
             Id::Given(id) => NodeId(id),
@@ -433,6 +429,14 @@ impl Parts<'_> {
             ..CollectorSettings::default()
         };
         let mut collector = Collector::new(self.collector_deps(brokers), settings);
+        let (metadata, store) = (self.foundation.metadata.clone(), self.foundation.store.clone());
+        self.tasks.spawn("catalog", |stop| async move {
+            tokio::select! {
+                biased;
+                () = stop.requested() => {}
+                () = catalog::keep(metadata, store) => {}
+            }
+        });
         self.tasks.spawn("tidy up", |stop| async move {
             loop {
                 if broker.checkpoint().await {

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use weir_broker::{BrokerSettings, FOLD_AFTER, SlotSettings, collector::CollectorSettings};
+use weir_broker::{BrokerSettings, SlotSettings, Tending, collector::CollectorSettings};
 use weir_ids::NodeId;
 use weir_proxy::{BoundProxy, ListenerConfig, ProxyConfig, Settings as ProxySettings};
-use weir_segment_store::{ReaderSettings, pages::PAGE_ENTRIES};
+use weir_segment_store::ReaderSettings;
 
 use super::Roles;
 use crate::config::Config;
@@ -40,11 +40,12 @@ pub(super) fn broker(config: &Config, sole: bool) -> BrokerSettings {
         slots,
         shards,
         sole,
-        fold_after: FOLD_AFTER,
-        page_entries: PAGE_ENTRIES,
-        retention_interval: Duration::from_millis(config.broker.retention_interval_ms),
-        compaction_interval: Duration::from_millis(config.broker.compaction_interval_ms),
-        compaction_bytes: config.broker.compaction_bytes,
+        tending: Tending {
+            retention_interval: Duration::from_millis(config.broker.retention_interval_ms),
+            compaction_interval: Duration::from_millis(config.broker.compaction_interval_ms),
+            compaction_bytes: config.broker.compaction_bytes,
+            ..Tending::default()
+        },
     }
 }
 

@@ -29,7 +29,7 @@ impl Checkpointer {
     }
 
     /// Where logs begin is published: readers may know.
-    fn tell_starts(&mut self) {
+    pub(super) fn tell_starts(&mut self) {
         let mut by_shard = vec![Vec::new(); self.deps.shards.len()];
         for start in std::mem::take(&mut self.unpublished_starts) {
             by_shard[ShardHandle::of(&self.deps.shards, start.partition).0].push(start);

@@ -13,7 +13,11 @@ use tokio::{
 use uuid::Uuid;
 use weir_ids::{SessionId, Slot, TopicPartition};
 use weir_meta::{Metadata, model::CheckpointPointer};
-use weir_runtime::{Runtime, Stop, watch};
+use weir_runtime::{
+    Runtime, Stop,
+    planted::{Bug, is_planted},
+    watch,
+};
 use weir_segment_store::{ObjectName, Reader, ReaderSettings, Store, journal::Journal};
 
 use super::{
@@ -202,6 +206,7 @@ impl Checkpointer {
                     }
                     if self.listed.remove(&partition) {
                         self.gone.insert(partition);
+                        self.goes_stale(Instant::now());
                     }
                 }
             }
@@ -216,6 +221,10 @@ impl Checkpointer {
             Message::Starts(starts) => {
                 let covered = starts.into_iter().filter(|it| self.covers(&it.partition));
                 let covered: Vec<_> = covered.map(|start| (start.partition, start)).collect();
+                if is_planted(Bug::StartBeforePublished) {
+                    self.unpublished_starts.extend(covered.iter().map(|(_, start)| *start));
+                    self.tell_starts();
+                }
                 let before = self.starts.len();
                 self.starts.extend(covered);
                 if self.starts.len() > before {

@@ -29,10 +29,13 @@ pub(crate) struct CheckpointSettings {
     pub(crate) tail_bytes: u64,
 }
 
+/// How large a sorted object is, where the number of requests does not matter more than anything else.
+const SORTED_BYTES: u64 = 64 << 20;
+
 impl CheckpointSettings {
     /// Settings for a broker: a quarter of its buffers may wait for a checkpoint while one is being made,
     /// half is kept for readers of the tail. One that is patient for the sake of requests makes fewer and
-    /// larger checkpoints, none of them early, of a third. The rest is what suits the log.
+    /// larger checkpoints, none of them early, of a third, each with one sorted object. The rest is what suits the log.
     pub(crate) fn of(broker: &BrokerSettings, log: Checkpointing) -> Self {
         let (limit, patient) = (broker.buffer_bytes, broker.slots.patient);
         let bytes = (limit / if patient { 3 } else { 4 }).min(1 << 30);
@@ -42,7 +45,7 @@ impl CheckpointSettings {
             slots: log.slots,
             age: Duration::from_secs(30),
             in_place_bytes: log.in_place_bytes,
-            sorted_bytes: 64 << 20,
+            sorted_bytes: if patient { bytes.max(SORTED_BYTES) } else { SORTED_BYTES },
             tail_bytes: limit / if patient { 3 } else { 2 },
         }
     }
@@ -61,11 +64,7 @@ impl CheckpointSettings {
             slots,
             shards: 1,
             sole: false,
-            fold_after: 64,
-            page_entries: 1_024,
-            retention_interval: EARLY,
-            compaction_interval: EARLY,
-            compaction_bytes: 1 << 20,
+            tending: crate::Tending::default(),
         };
         Self::of(&broker, LOG)
     }
@@ -132,11 +131,7 @@ mod tests {
             slots,
             shards: 1,
             sole: false,
-            fold_after: 64,
-            page_entries: 1_024,
-            retention_interval: EARLY,
-            compaction_interval: EARLY,
-            compaction_bytes: 1 << 20,
+            tending: crate::Tending::default(),
         };
         let (settings, began, mut waiting) =
             (CheckpointSettings::of(&broker, LOG), Instant::now(), Waiting::default());

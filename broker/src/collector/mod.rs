@@ -31,8 +31,10 @@ mod marking;
 mod round;
 mod settling;
 mod task;
+mod unneeded;
 
 pub use floor::{FloorError, MetadataIsOlder, refuse_if_metadata_is_older};
 pub use marking::Skipped;
 pub use round::{Collected, RoundError};
 pub use task::{Collector, CollectorDeps, CollectorSettings};
+pub(crate) use unneeded::{UnneededError, unneeded};

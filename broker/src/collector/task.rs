@@ -1,4 +1,4 @@
-//! The task that runs rounds while this node is the elected collector.
+//! The task that runs rounds while this node is the elected collector, and keeps copies of the catalog.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use weir_runtime::{Stop, Tasks, watch};
 use weir_segment_store::{Reader, ReaderSettings, Store, journal::Journal};
 
 use super::{Collected, RoundError, fences::Fences, grace::Grace};
-use crate::client::Brokers;
+use crate::{catalog, client::Brokers};
 
 /// What a collector works with. Cheap to clone.
 #[derive(Clone)]
@@ -119,11 +119,13 @@ async fn work(
         }
         let term = *terms.borrow();
         let rounds = Collector::new(deps.clone(), settings.clone()).run().boxed();
+        let copies = catalog::keep(deps.metadata.clone(), deps.store.clone()).boxed();
         tokio::select! {
             biased;
             () = stop.requested() => return,
             _ = terms.wait_for(|now| *now != term) => {}
             () = rounds => {}
+            () = copies => {}
         }
     }
 }

@@ -24,13 +24,15 @@ use weir_segment_store::{Reference, pages::PageRef};
 
 pub(crate) use task::Compactor;
 
-use crate::{BrokerSettings, fold::FoldSettings};
+use crate::{BrokerSettings, Tending, fold::FoldSettings};
 
 /// What a pass works with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CompactionSettings {
     /// How long after a round the next begins.
     pub(crate) interval: Duration,
+    /// Less than this waits for a while.
+    pub(crate) least_bytes: u64,
     /// What keys may take of memory.
     pub(crate) keys_bytes: u64,
     /// About how many bytes of records make one object.
@@ -39,9 +41,15 @@ pub(crate) struct CompactionSettings {
 
 impl CompactionSettings {
     pub(crate) fn of(broker: &BrokerSettings, folds: &FoldSettings) -> Self {
-        let BrokerSettings { compaction_interval, compaction_bytes, .. } = *broker;
+        let Tending { compaction_interval, compaction_least_bytes, compaction_bytes, .. } =
+            broker.tending;
         let object_bytes = folds.object_bytes;
-        Self { interval: compaction_interval, keys_bytes: compaction_bytes, object_bytes }
+        Self {
+            interval: compaction_interval,
+            least_bytes: compaction_least_bytes,
+            keys_bytes: compaction_bytes,
+            object_bytes,
+        }
     }
 }
 
@@ -49,7 +57,7 @@ impl BrokerSettings {
     /// What log compaction takes of memory while it has something to do: keys, and records that were read, that were
     /// left of them, and that wait to be written.
     pub fn compaction_memory_bytes(&self) -> u64 {
-        self.compaction_bytes + 3 * self.fold_memory_bytes() / 2
+        self.tending.compaction_bytes + 3 * self.fold_memory_bytes() / 2
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
     latest::Latest,
 };
 use crate::{
-    fold::{Due, Failed, FolderDeps, Read, read_all},
+    fold::{Due, Failed, FolderDeps, Read, groups, read_all},
     shard::ShardHandle,
 };
 
@@ -81,7 +81,7 @@ impl Compactor {
         let (shards, mut waiting) = (Arc::clone(&self.deps.shards), Waiting::default());
         for shard in &*shards {
             let mut after = None;
-            while let Some(dirty) = shard.dirty(after).await? {
+            while let Some(dirty) = shard.dirty(after, self.settings.least_bytes).await? {
                 after = Some(dirty.partition);
                 if !self.rotten.contains(&dirty.partition) {
                     self.pass(shard, dirty, &mut waiting).await?;
@@ -210,46 +210,5 @@ impl Compactor {
         }
         self.deps.checkpoints.folded(changed);
         Ok(())
-    }
-}
-
-/// References that follow one another, in groups of about so many bytes.
-fn groups(references: &[Reference], bytes: u64) -> impl Iterator<Item = &[Reference]> {
-    let mut rest = references;
-    std::iter::from_fn(move || {
-        let mut sum = 0;
-        let fits = rest.iter().take_while(|reference| {
-            let fits = sum == 0 || sum + u64::from(reference.data.len) <= bytes;
-            sum += u64::from(reference.data.len).max(1);
-            fits
-        });
-        let (group, behind) = rest.split_at(fits.count());
-        rest = behind;
-        (!group.is_empty()).then_some(group)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use weir_ids::{SessionId, Timestamp};
-    use weir_segment_store::{ByteRange, ObjectName};
-
-    use super::*;
-
-    #[test]
-    fn groups_are_of_about_the_size_that_they_should_have() {
-        let reference = |(place, len): (i64, &u32)| Reference {
-            object: ObjectName::Sorted { session: SessionId(1), number: 1 },
-            base: Offset(place),
-            last: Offset(place),
-            epoch: LeaderEpoch(1),
-            max_timestamp: Timestamp(0),
-            data: ByteRange { at: 0, len: *len },
-            index: ByteRange { at: 0, len: 1 },
-        };
-        let references: Vec<_> = (0..).zip(&[50, 40, 30, 200, 10, 10]).map(reference).collect();
-        let lens: Vec<usize> = groups(&references, 100).map(<[_]>::len).collect();
-        assert_eq!(lens, [2, 1, 1, 2]);
-        assert_eq!(groups(&[], 100).count(), 0);
     }
 }

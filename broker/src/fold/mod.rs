@@ -24,7 +24,6 @@ use std::{
 };
 
 use weir_ids::{LeaderEpoch, TopicPartition};
-use weir_runtime::planted::{Bug, is_planted};
 use weir_segment_store::{
     ObjectName, Reference,
     fold::Rule,
@@ -33,7 +32,7 @@ use weir_segment_store::{
 };
 
 pub(crate) use gather::Read;
-pub(crate) use read::read_all;
+pub(crate) use read::{groups, read_all};
 pub(crate) use task::{Failed, Folder, FolderDeps};
 
 use crate::BrokerSettings;
@@ -55,8 +54,8 @@ const MOST_BYTES: u64 = 128 << 20;
 
 impl FoldSettings {
     pub(crate) fn of(broker: &BrokerSettings, log: Checkpointing) -> Self {
-        let rule = Rule { enough: broker.fold_after, long_bytes: log.in_place_bytes };
-        Self { rule, object_bytes: object_bytes(broker), page_entries: broker.page_entries }
+        let rule = Rule { enough: broker.tending.fold_after, long_bytes: log.in_place_bytes };
+        Self { rule, object_bytes: object_bytes(broker), page_entries: broker.tending.page_entries }
     }
 }
 
@@ -125,9 +124,7 @@ impl Folding {
     }
 
     fn name(&self, object: ObjectName) -> Named {
-        if !is_planted(Bug::FoldNotNamed) {
-            self.lock().insert(object);
-        }
+        self.lock().insert(object);
         Named { folding: self.clone(), object }
     }
 

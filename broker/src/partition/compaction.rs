@@ -6,13 +6,12 @@ use weir_segment_store::{Reference, checkpoint::Listing, pages::PageRef};
 use super::Partition;
 use crate::compaction::Dirty;
 
-/// So little is not compacted until it has been there for [`PATIENCE_MS`]: each pass costs a request.
-const LITTLE_BYTES: u64 = 1 << 20;
+/// How long little waits.
 const PATIENCE_MS: i64 = 600_000;
 
 impl Partition {
-    /// What is to be compacted, if that is worth it. From then on nothing is folded until the pass has ended.
-    pub(crate) fn dirty(&mut self, now: Timestamp) -> Option<Dirty> {
+    /// What is to be compacted, if that is worth it: less than `least_bytes` only after a while. From then on nothing is folded until the pass has ended.
+    pub(crate) fn dirty(&mut self, least_bytes: u64, now: Timestamp) -> Option<Dirty> {
         let rules = &self.rules;
         if self.frozen || !rules.compacted {
             return None;
@@ -32,7 +31,7 @@ impl Partition {
         let paged: u64 = pages.iter().map(|page| page.bytes).sum();
         let least = u128::from(clean + paged + dirty) * u128::from(rules.min_dirty_ppm);
         let overdue = since < now.0.saturating_sub(rules.max_compaction_lag_ms);
-        let is_much = dirty >= LITTLE_BYTES || since < now.0.saturating_sub(PATIENCE_MS);
+        let is_much = dirty >= least_bytes || since < now.0.saturating_sub(PATIENCE_MS);
         let worth = overdue || is_much && u128::from(dirty) * 1_000_000 >= least;
         if !worth {
             return None;

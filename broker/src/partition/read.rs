@@ -112,7 +112,7 @@ impl Partition {
         }
     }
 
-    /// The largest epoch at or below `asked`, and where it ended. This owner's epoch began where
+    /// The largest epoch at or below `asked` of which anything is left, and where it ended. This owner's epoch began where
     /// the log ended when it was claimed, also if nothing has been written since.
     pub(crate) fn epoch_end(&self, asked: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
         if asked >= self.epoch {
@@ -122,7 +122,9 @@ impl Partition {
         let after = starts.partition_point(|(epoch, _)| *epoch <= asked);
         let (epoch, _) = *starts.get(after.checked_sub(1)?)?;
         let end = starts.get(after).map_or(self.claimed_at, |(_, start)| *start);
-        Some((epoch, end.min(self.claimed_at)))
+        let end = end.min(self.claimed_at);
+        // Of one that ended before the log begins nothing is left.
+        (end > self.listing.log_start).then_some((epoch, end))
     }
 }
 

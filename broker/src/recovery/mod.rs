@@ -15,4 +15,4 @@ pub(crate) use chain::read_chain;
 pub(crate) use listing::{Incomplete, recover};
 pub(crate) use noted::Noted;
 pub use sessions::SessionError;
-pub(crate) use sessions::{Right, SessionLogs, Sessions};
+pub(crate) use sessions::{Right, SessionLogs, Sessions, by_partition};

@@ -333,6 +333,26 @@ impl Sessions {
         Ok(())
     }
 
+    /// Reads what can be known of a session without ending it.
+    ///
+    /// # Errors
+    /// When any of it can't be read.
+    pub(crate) async fn look(&mut self, session: SessionId) -> Result<(), SessionError> {
+        let mut known = None;
+        loop {
+            let wal = self.wal(session).await?;
+            if wal.sealed.is_some() {
+                return self.read(session, None).await;
+            }
+            self.read_ahead(session, wal).await?;
+            let end = self.read.get(&session).map(|logs| logs.end);
+            if end == known {
+                return Ok(());
+            }
+            known = end;
+        }
+    }
+
     async fn read_ahead(&mut self, session: SessionId, wal: Wal) -> Result<(), SessionError> {
         let Some(from) = self.follow(session, wal).await? else { return Ok(()) };
         let below = Slot(from.0.saturating_add(AHEAD_MAX));
@@ -472,7 +492,7 @@ impl Sessions {
     }
 }
 
-fn by_partition(
+pub(crate) fn by_partition(
     slots: impl Iterator<Item = StoredSlot>,
 ) -> BTreeMap<TopicPartition, Vec<(Slot, Reference, Vec<BatchEntry>)>> {
     let mut chunks: BTreeMap<_, Vec<_>> = BTreeMap::new();

@@ -284,7 +284,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn nothing_is_told_to_one_alone() {
         let shared = SharedReads::default();
-        let (asked, _) = ask_all(&shared, &vec![read(9, 1_000); 3], |_| told(9, b"")).await;
+        let (asked, _) = ask_all(&shared, &[read(9, 1_000); 3], |_| told(9, b"")).await;
         assert_eq!(asked, 3);
     }
 

@@ -6,6 +6,7 @@
 //! and questions have a caller each that waits, news of slots is bounded by the slots in flight.
 
 mod task;
+mod tend;
 
 use std::sync::Arc;
 
@@ -14,13 +15,12 @@ use weir_ids::{LeaderEpoch, Offset, TopicId, TopicPartition};
 use weir_segment_store::checkpoint::Listing;
 
 pub(crate) use task::Shard;
+use tend::Tend;
 
 use crate::{
     Named, TopicRules,
     client::{Append, Read, ReadError, ReadOutcome, Resolver, TailSink},
-    compaction::Dirty,
-    fold::{Due, DuePage, FoldSettings, Folded, Paged},
-    partition::{Claimed, Expired, Partition},
+    partition::{Claimed, Partition},
 };
 
 /// An append with what it holds.
@@ -79,13 +79,7 @@ enum Message {
     Covered(oneshot::Sender<Vec<TopicPartition>>),
     References(oneshot::Sender<Held>),
     Passed(oneshot::Sender<Vec<(TopicPartition, u64)>>),
-    Expired(oneshot::Sender<Vec<Expired>>),
-    StartAt(Vec<LogStart>),
-    Due(FoldSettings, Option<TopicPartition>, oneshot::Sender<Vec<Due>>),
-    Folded(Vec<Folded>, oneshot::Sender<Vec<bool>>),
-    Dirty(Option<TopicPartition>, oneshot::Sender<Option<Dirty>>),
-    DuePages(usize, usize, oneshot::Sender<Vec<DuePage>>),
-    Paged(Vec<Paged>, oneshot::Sender<Vec<TopicPartition>>),
+    Tend(Tend),
     Durable(Vec<DurableChunk>),
     Trouble(Option<String>),
     Checkpointed(Vec<(TopicPartition, LeaderEpoch, Listing)>),
@@ -193,79 +187,6 @@ impl ShardHandle {
     pub(crate) async fn passed(&self) -> Result<Vec<(TopicPartition, u64)>, Gone> {
         let (answer, answered) = oneshot::channel();
         self.send(Message::Passed(answer));
-        answered.await.map_err(|_| Gone)
-    }
-
-    /// What may have to go of its partitions by their topics' rules.
-    ///
-    /// # Errors
-    /// When the shard has ended.
-    pub(crate) async fn expired(&self) -> Result<Vec<Expired>, Gone> {
-        let (answer, answered) = oneshot::channel();
-        self.send(Message::Expired(answer));
-        answered.await.map_err(|_| Gone)
-    }
-
-    /// A checkpoint has been published that says that logs begin here.
-    pub(crate) fn start_at(&self, starts: Vec<LogStart>) {
-        self.send(Message::StartAt(starts));
-    }
-
-    /// What its partitions behind `after` have to be folded, in their order, until that is enough for one object.
-    ///
-    /// # Errors
-    /// When the shard has ended.
-    pub(crate) async fn due(
-        &self,
-        settings: FoldSettings,
-        after: Option<TopicPartition>,
-    ) -> Result<Vec<Due>, Gone> {
-        let (answer, answered) = oneshot::channel();
-        self.send(Message::Due(settings, after, answer));
-        answered.await.map_err(|_| Gone)
-    }
-
-    /// The first of its partitions behind `after` that is worth a pass of log compaction. `None` for that begins a round.
-    ///
-    /// # Errors
-    /// When the shard has ended.
-    pub(crate) async fn dirty(&self, after: Option<TopicPartition>) -> Result<Option<Dirty>, Gone> {
-        let (answer, answered) = oneshot::channel();
-        self.send(Message::Dirty(after, answer));
-        answered.await.map_err(|_| Gone)
-    }
-
-    /// These have been folded. Returns for each whether the partition refers to what was made of it from now on.
-    ///
-    /// # Errors
-    /// When the shard has ended.
-    pub(crate) async fn folded(&self, folded: Vec<Folded>) -> Result<Vec<bool>, Gone> {
-        let (answer, answered) = oneshot::channel();
-        self.send(Message::Folded(folded, answer));
-        answered.await.map_err(|_| Gone)
-    }
-
-    /// What new pages of so many entries are to list of its partitions; `most` pages of different partitions.
-    ///
-    /// # Errors
-    /// When the shard has ended.
-    pub(crate) async fn due_pages(
-        &self,
-        entries: usize,
-        most: usize,
-    ) -> Result<Vec<DuePage>, Gone> {
-        let (answer, answered) = oneshot::channel();
-        self.send(Message::DuePages(entries, most, answer));
-        answered.await.map_err(|_| Gone)
-    }
-
-    /// These pages are written. Returns the partitions that refer to them from now on.
-    ///
-    /// # Errors
-    /// When the shard has ended.
-    pub(crate) async fn paged(&self, paged: Vec<Paged>) -> Result<Vec<TopicPartition>, Gone> {
-        let (answer, answered) = oneshot::channel();
-        self.send(Message::Paged(paged, answer));
         answered.await.map_err(|_| Gone)
     }
 

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    ops::Bound,
     sync::Arc,
 };
 
@@ -12,16 +11,12 @@ use weir_protocol::records::Patcher;
 use weir_runtime::{Runtime, Stop};
 use weir_segment_store::checkpoint::Listing;
 
-use super::{
-    DurableChunk, Held, Listings, LogStart, Message, QueuedAppend, ReadAnswers, Reads, ShardInbox,
-};
+use super::{DurableChunk, Held, Listings, Message, QueuedAppend, ReadAnswers, Reads, ShardInbox};
 use crate::{
     Named, TopicRules,
     buffers::Buffers,
     client::{AppendError, Entries, ReadError, TailEvent, TailSink},
-    compaction::Dirty,
-    fold::{Due, DuePage, FoldSettings, Folded, Paged},
-    partition::{Accepted, Answered, Claimed, Covered, Expired, Partition, Verdict},
+    partition::{Accepted, Answered, Claimed, Covered, Partition, Verdict},
     wal::WalHandle,
 };
 
@@ -33,7 +28,7 @@ pub(crate) struct Shard {
     runtime: Runtime,
     buffers: Arc<Buffers>,
     wal: WalHandle,
-    partitions: BTreeMap<TopicPartition, Partition>,
+    pub(super) partitions: BTreeMap<TopicPartition, Partition>,
     /// Released partitions, of which checkpoints still tell.
     covered: BTreeMap<TopicPartition, Covered>,
     /// Appends to partitions that are about to be opened.
@@ -145,17 +140,7 @@ impl Shard {
                     self.handle_unsubscribe(reader, partition);
                 }
             }
-            Message::Expired(answer) => drop(answer.send(self.expired(now))),
-            Message::StartAt(starts) => self.handle_start_at(starts),
-            Message::Due(settings, after, answer) => {
-                let _ = answer.send(self.due(settings, after));
-            }
-            Message::Dirty(after, answer) => drop(answer.send(self.dirty(after, now))),
-            Message::Folded(folded, answer) => drop(answer.send(self.handle_folded(folded))),
-            Message::DuePages(entries, most, answer) => {
-                let _ = answer.send(self.due_pages(entries, most));
-            }
-            Message::Paged(paged, answer) => drop(answer.send(self.handle_paged(paged))),
+            Message::Tend(tend) => self.handle_tend(tend, now),
             Message::Rules(topic, rules) => self.handle_rules(topic, &rules),
             Message::Drain(done) => {
                 self.draining = true;
@@ -282,62 +267,6 @@ impl Shard {
         self.partitions.values().for_each(|partition| partition.add_to(&mut named));
         self.covered.values().for_each(|covered| covered.add_to(&mut named));
         Held { named, partitions: self.partitions.keys().copied().collect() }
-    }
-
-    fn expired(&self, now: Timestamp) -> Vec<Expired> {
-        self.partitions.values().filter_map(|partition| partition.expired(now)).collect()
-    }
-
-    fn handle_start_at(&mut self, starts: Vec<LogStart>) {
-        for LogStart { partition, epoch, offset } in starts {
-            let found = self.partitions.get_mut(&partition);
-            if let Some(found) = found.filter(|found| found.epoch() == epoch) {
-                found.start_at(offset);
-            }
-        }
-    }
-
-    fn due(&self, settings: FoldSettings, after: Option<TopicPartition>) -> Vec<Due> {
-        let behind = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let partitions = self.partitions.range((behind, Bound::Unbounded));
-        let mut bytes = 0;
-        let dues = partitions.filter_map(|(_, partition)| partition.due(&settings.rule));
-        dues.take_while(|due| {
-            let fits = bytes < settings.object_bytes;
-            bytes += due.bytes();
-            fits
-        })
-        .collect()
-    }
-
-    fn dirty(&mut self, after: Option<TopicPartition>, now: Timestamp) -> Option<Dirty> {
-        if after.is_none() {
-            self.partitions.values_mut().for_each(Partition::end_compaction);
-        }
-        let behind = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut partitions = self.partitions.range_mut((behind, Bound::Unbounded));
-        partitions.find_map(|(_, partition)| partition.dirty(now))
-    }
-
-    fn handle_folded(&mut self, folded: Vec<Folded>) -> Vec<bool> {
-        let replace = |folded: Folded| {
-            let found = self.partitions.get_mut(&folded.due.partition);
-            found.is_some_and(|partition| partition.folded(folded))
-        };
-        folded.into_iter().map(replace).collect()
-    }
-
-    fn due_pages(&self, entries: usize, most: usize) -> Vec<DuePage> {
-        let due = self.partitions.values().filter_map(|partition| partition.due_page(entries));
-        due.take(most).collect()
-    }
-
-    fn handle_paged(&mut self, paged: Vec<Paged>) -> Vec<TopicPartition> {
-        let page_off = |paged: Paged| {
-            let id = paged.due.page.partition;
-            self.partitions.get_mut(&id)?.paged(&paged).then_some(id)
-        };
-        paged.into_iter().filter_map(page_off).collect()
     }
 
     fn handle_durable(&mut self, chunks: Vec<DurableChunk>) {

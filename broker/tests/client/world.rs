@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::time::{interval, timeout};
 use uuid::Uuid;
 use weir_broker::{
-    BrokerDeps, BrokerRole, BrokerSettings, SlotSettings,
+    BrokerDeps, BrokerRole, BrokerSettings, SlotSettings, Tending,
     client::{BrokerClient, Brokers, conformance::Ground},
     rpc::{self, RemoteBrokers},
 };
@@ -118,11 +118,7 @@ impl World {
                 slots: SlotSettings::default(),
                 shards: 2,
                 sole: false,
-                fold_after: 64,
-                page_entries: 1_024,
-                retention_interval: Duration::from_secs(1),
-                compaction_interval: Duration::from_secs(1),
-                compaction_bytes: 1 << 20,
+                tending: Tending::default(),
             };
             let role = BrokerRole::start(deps, settings, of_broker, &tasks).await.unwrap();
             let server = Server::bind("127.0.0.1:0").await.unwrap();

@@ -7,7 +7,7 @@ use prometheus_client::{encoding::text::encode, registry::Registry};
 use tokio::time::{Instant, interval, timeout};
 use uuid::Uuid;
 use weir_broker::{
-    BrokerDeps, BrokerRole, BrokerSettings, SlotSettings,
+    BrokerDeps, BrokerRole, BrokerSettings, SlotSettings, Tending,
     client::{
         Acks, Append, AppendError, Appended, BrokerClient, Entries, Isolation, Offsets, Origin,
         Places, Read, ReadError,
@@ -119,11 +119,14 @@ impl World {
             slots: SlotSettings::default(),
             shards: 2,
             sole: false,
-            fold_after: self.fold_after,
-            page_entries: self.page_entries,
-            retention_interval: Duration::from_secs(1),
-            compaction_interval: Duration::from_secs(1),
-            compaction_bytes: 1 << 20,
+            tending: Tending {
+                fold_after: self.fold_after,
+                page_entries: self.page_entries,
+                retention_interval: Duration::from_secs(1),
+                compaction_interval: Duration::from_secs(1),
+                compaction_bytes: 1 << 20,
+                ..Tending::default()
+            },
         };
         let role = BrokerRole::start(deps, settings, view, &tasks).await.unwrap();
         Node {

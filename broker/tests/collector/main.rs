@@ -8,11 +8,15 @@ mod world;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use weir_broker::collector::{
-    Collected, Collector, CollectorSettings, FloorError, RoundError, Skipped,
-    refuse_if_metadata_is_older,
+use weir_broker::{
+    client::BrokerClient,
+    collector::{
+        Collected, Collector, CollectorSettings, FloorError, RoundError, Skipped,
+        refuse_if_metadata_is_older,
+    },
+    fsck::Depth,
 };
-use weir_ids::Slot;
+use weir_ids::{Offset, Slot};
 use weir_meta::{
     Metadata,
     model::Wal,
@@ -257,6 +261,69 @@ async fn what_is_deleted_by_hand_meanwhile_is_no_error() {
     let name = ObjectName::WalSlot { session: life.session(), slot: Slot(1) };
     world.truth().delete(name).await.unwrap();
     assert_eq!(rounds(&mut collector, 2).await, Collected::default());
+    life.end().await;
+    world.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_tells_what_is_gone_and_what_is_rotten() {
+    let world = World::new(fine).await;
+    let life = world.begin(1).await;
+    life.open(vec![0, 1]).await;
+    for partition in [0, 1] {
+        life.append(partition, world.batch(&[b'x'; 100])).await;
+    }
+    assert!(life.broker.checkpoint().await);
+    let told = async |depth| -> Vec<String> {
+        let report = world.fsck().check(depth).await.unwrap();
+        report.problems.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(told(Depth::Records).await, Vec::<String>::new());
+    let sorted = |name: &&ObjectName| matches!(name, ObjectName::Sorted { .. });
+    let name = *world.objects().await.iter().find(sorted).unwrap();
+    let bytes = world.truth().get(name).await.unwrap();
+
+    world.truth().delete(name).await.unwrap();
+    let gone = told(Depth::Objects).await;
+    assert_eq!(gone.len(), 2, "{gone:?}");
+    assert!(
+        gone[0].contains(&format!("{}: records 0 to 0 are gone with {name}", id(0))),
+        "{gone:?}"
+    );
+
+    let mut rotten = bytes.to_vec();
+    let place = rotten.iter().position(|byte| *byte == b'x').unwrap();
+    rotten[place] = b'y';
+    world.truth().create(name, &[Part::Bytes(rotten.into())]).await.unwrap();
+    assert_eq!(told(Depth::Objects).await, Vec::<String>::new(), "nothing is missing");
+    let rotten = told(Depth::Records).await;
+    assert_eq!(rotten.len(), 1, "{rotten:?}");
+    assert!(rotten[0].contains("records from 0 on can't be read"), "{rotten:?}");
+    life.end().await;
+    world.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_records_were_in_that_were_deleted_goes_though_nothing_else_happens() {
+    let world = World::new(fine).await;
+    let life = world.begin(1).await;
+    life.open(vec![0]).await;
+    for _ in 0..3 {
+        life.append(0, world.batch(&[b'x'; 100])).await;
+    }
+    assert!(life.broker.checkpoint().await);
+    let sorted = async || {
+        let objects = world.objects().await;
+        objects.iter().filter(|name| matches!(name, ObjectName::Sorted { .. })).count()
+    };
+    assert_eq!(sorted().await, 1);
+    assert_eq!(life.client.delete_records(id(0), None).await, Ok(Offset(3)));
+    let mut collector = world.collector(Duration::ZERO);
+    for _ in 0..2 {
+        pass(Duration::from_secs(330)).await;
+        collector.round().await.unwrap();
+    }
+    assert_eq!(sorted().await, 0);
     life.end().await;
     world.shutdown().await;
 }

@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use weir_broker::collector::Collector;
+use weir_broker::{
+    catalog,
+    collector::Collector,
+    fsck::{Depth, Report},
+};
 use weir_ids::{SessionId, Slot};
 use weir_runtime::{Random, Seeded};
 use weir_segment_store::ObjectName;
@@ -17,6 +21,7 @@ pub(crate) struct Story {
     /// Which node has which partition.
     owners: Vec<usize>,
     expected: Vec<Vec<Vec<u8>>>,
+    grace: Duration,
     collector: Counted,
     sessions: BTreeSet<SessionId>,
     /// Those that were met when a session had been ended.
@@ -44,6 +49,7 @@ impl Story {
         let lives = vec![world.begin(1).await, world.begin(2).await];
         let owners: Vec<usize> = (0..PARTITIONS).map(|p| (p % NODES) as usize).collect();
         let collector = world.collector(grace);
+        catalog::copy(&world.metadata, &world.truth()).await.unwrap();
         let collector = Counted { collector, completed: 0, deleted: 0 };
         let story = Self {
             chance: Seeded::new(seed + 1_000),
@@ -51,6 +57,7 @@ impl Story {
             sessions: lives.iter().map(Life::session).collect(),
             lives,
             owners,
+            grace,
             expected: vec![Vec::new(); PARTITIONS as usize],
             collector,
             fences: BTreeSet::new(),
@@ -77,7 +84,8 @@ impl Story {
             60..64 => self.replace(node, false).await,
             64..67 => self.replace(node, true).await,
             67..69 => self.start_over().await,
-            69..75 => pass(Duration::from_secs(self.below(40) as u64)).await,
+            69 => self.lose_metadata().await,
+            70..75 => pass(Duration::from_secs(self.below(40) as u64)).await,
             _ => self.round().await,
         }
     }
@@ -150,6 +158,29 @@ impl Story {
         }
     }
 
+    /// Both die, and the metadata are lost; everything is brought back from what is in the store.
+    async fn lose_metadata(&mut self) {
+        for life in self.lives.drain(..) {
+            life.die().await;
+        }
+        let before = self.world.metadata.clone();
+        catalog::copy(&before, &self.world.truth()).await.unwrap();
+        let rebuilt = self.world.lose_metadata().await;
+        assert_eq!((rebuilt.topics, rebuilt.partitions), (1, PARTITIONS as usize));
+        assert_eq!((rebuilt.named, rebuilt.problems), (vec![], vec![]));
+        let fsck = self.world.fsck();
+        assert_eq!(fsck.check(Depth::Records).await.unwrap().problems, BTreeSet::new());
+        for node in 0..NODES as usize {
+            let life = self.world.begin(node as u32 + 1).await;
+            self.sessions.insert(life.session());
+            self.lives.push(life);
+            self.lives[node].open(self.owned_by(node)).await;
+        }
+        // A collector that remembers other metadata remembers only what nobody needs.
+        self.collector.collector = self.world.collector(self.grace);
+        self.check_references().await;
+    }
+
     async fn round(&mut self) {
         if self.below(2) == 0 {
             self.collector.round().await;
@@ -214,10 +245,15 @@ impl Story {
     }
 
     async fn check_what_is_left(&self) {
+        let Report { unneeded, problems, live, .. } =
+            self.world.fsck().check(Depth::Records).await.unwrap();
+        assert_eq!((problems.len(), live), (0, 2), "{problems:?}");
         let mut named = BTreeSet::new();
         for life in &self.lives {
             named.extend(self.world.all(life.report().await.named).await);
         }
+        // Checkpoints may still list what others have replaced.
+        assert!(unneeded.iter().all(|name| named.contains(name)), "{unneeded:?}");
         let live: BTreeSet<SessionId> = self.lives.iter().map(Life::session).collect();
         let objects = self.world.objects().await;
         assert!(!self.fences.is_empty() && self.fences.is_subset(&objects), "a fence is gone");

@@ -13,18 +13,19 @@ use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 use weir_broker::{
-    Broker, BrokerDeps, BrokerSettings, LocalBroker, Named, SlotSettings, TopicRules,
+    Broker, BrokerDeps, BrokerSettings, LocalBroker, Named, SlotSettings, Tending, TopicRules,
     client::{
         Acks, Append, BrokerClient, Brokers, Entries, Isolation, Origin, Read, SessionReport,
     },
     collector::{Collector, CollectorDeps, CollectorSettings},
+    fsck::{Fsck, Plan, Rebuilt, founder},
 };
 use weir_ids::{
     LeaderEpoch, NodeId, Offset, PartitionIndex, SessionId, Slot, TopicId, TopicPartition,
 };
 use weir_meta::{
     Metadata, Sealing,
-    model::{Assignment, Log, Record, Seal, Session, Topic, TopicState, Wal},
+    model::{Assignment, Cluster, Log, Record, Seal, Session, Topic, TopicState, Wal},
     store::{Memory, MetaStore, Txn, list},
     views::View,
 };
@@ -113,6 +114,7 @@ impl World {
         }
         store.txn(txn).await.unwrap();
         let (metadata, tasks) = (Metadata::new(store), Tasks::new());
+        metadata.join_cluster("events", &CLUSTER.to_string()).await.unwrap();
         let view = View::follow(metadata.clone(), &tasks).await.unwrap();
         let calm = Arc::new(AtomicBool::new(false));
         let is_calm = Arc::clone(&calm);
@@ -218,6 +220,22 @@ impl World {
         Collector::new(self.collector_deps(), settings)
     }
 
+    pub(crate) fn fsck(&self) -> Fsck {
+        Fsck::new(self.metadata.clone(), self.truth(), self.true_journal())
+    }
+
+    /// The metadata are lost while nobody lives, and brought back.
+    pub(crate) async fn lose_metadata(&mut self) -> Rebuilt {
+        self.nodes.0.lock().unwrap().clear();
+        self.metadata = Metadata::new(Arc::new(Memory::new()));
+        let id = founder(&self.truth(), None).await.unwrap().unwrap();
+        let cluster = Cluster { id: id.to_string(), name: String::new(), format: Cluster::FORMAT };
+        let plan = Plan { cluster, node: NodeId(1), base: None };
+        let rebuilt = self.fsck().rebuild(plan).await.unwrap();
+        self.view = View::follow(self.metadata.clone(), &self.tasks).await.unwrap();
+        rebuilt
+    }
+
     /// Begins a life that has nothing open.
     pub(crate) async fn begin(&self, node: u32) -> Life {
         let node = NodeId(node);
@@ -235,11 +253,14 @@ impl World {
             slots: SlotSettings::default(),
             shards: 2,
             sole: false,
-            fold_after: 3,
-            page_entries: 2,
-            retention_interval: Duration::from_secs(1),
-            compaction_interval: Duration::from_secs(1),
-            compaction_bytes: 1 << 20,
+            tending: Tending {
+                fold_after: 3,
+                page_entries: 2,
+                retention_interval: Duration::from_secs(1),
+                compaction_interval: Duration::from_secs(1),
+                compaction_bytes: 1 << 20,
+                ..Tending::default()
+            },
         };
         for _ in 0..PATIENCE {
             let tasks = Tasks::new();

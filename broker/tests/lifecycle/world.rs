@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 use uuid::Uuid;
 use weir_broker::{
-    Broker, BrokerDeps, BrokerSettings, LocalBroker, OpenError, SlotSettings, TopicRules,
+    Broker, BrokerDeps, BrokerSettings, LocalBroker, OpenError, SlotSettings, Tending, TopicRules,
     client::{
         Acks, Append, AppendError, BrokerClient, Entries, Isolation, Origin, Read, ReadError,
     },
@@ -148,11 +148,13 @@ impl World {
             slots: SlotSettings::default(),
             shards: 2,
             sole: true,
-            fold_after: 64,
-            page_entries: 2,
-            retention_interval: std::time::Duration::from_secs(1),
-            compaction_interval: std::time::Duration::from_secs(1),
-            compaction_bytes: 1 << 20,
+            tending: Tending {
+                page_entries: 2,
+                retention_interval: std::time::Duration::from_secs(1),
+                compaction_interval: std::time::Duration::from_secs(1),
+                compaction_bytes: 1 << 20,
+                ..Tending::default()
+            },
         };
         let tasks = Tasks::new();
         let broker = Broker::start(deps, settings, &tasks).await.unwrap();

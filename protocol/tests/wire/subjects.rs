@@ -57,7 +57,8 @@ subjects! {
     CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
     InitProducerIdRequest, InitProducerIdResponse, DescribeConfigsRequest, DescribeConfigsResponse,
     SaslAuthenticateRequest, SaslAuthenticateResponse, CreatePartitionsRequest,
-    CreatePartitionsResponse, DeleteGroupsRequest, DeleteGroupsResponse, DescribeClusterRequest,
+    CreatePartitionsResponse, DeleteRecordsRequest, DeleteRecordsResponse,
+    OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, DeleteGroupsRequest, DeleteGroupsResponse, DescribeClusterRequest,
     DescribeClusterResponse, RequestHeader, ResponseHeader, OffsetCommitKey, OffsetCommitValue,
     GroupMetadataKey, GroupMetadataValue, ConsumerProtocolSubscription, ConsumerProtocolAssignment,
 }

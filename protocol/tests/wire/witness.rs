@@ -90,6 +90,8 @@ witness! {
     api_versions: ApiVersionsRequest, ApiVersionsResponse;
     topics: CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
         CreatePartitionsRequest, CreatePartitionsResponse;
+    records: DeleteRecordsRequest, DeleteRecordsResponse, OffsetForLeaderEpochRequest,
+        OffsetForLeaderEpochResponse;
     init_producer_id: InitProducerIdRequest, InitProducerIdResponse;
     describe_configs: DescribeConfigsRequest, DescribeConfigsResponse;
     delete_groups: DeleteGroupsRequest, DeleteGroupsResponse;

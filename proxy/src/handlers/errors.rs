@@ -47,6 +47,14 @@ pub(super) fn visit(response: &ResponseBody, mut seen: impl FnMut(ErrorCode)) {
         ResponseBody::ApiVersions(r) => all(&mut one(r.error_code)),
         ResponseBody::CreateTopics(r) => all(&mut r.topics.iter().map(|topic| topic.error_code)),
         ResponseBody::DeleteTopics(r) => all(&mut r.responses.iter().map(|topic| topic.error_code)),
+        ResponseBody::DeleteRecords(r) => {
+            let partitions = r.topics.iter().flat_map(|topic| &topic.partitions);
+            all(&mut partitions.map(|partition| partition.error_code));
+        }
+        ResponseBody::OffsetForLeaderEpoch(r) => {
+            let partitions = r.topics.iter().flat_map(|topic| &topic.partitions);
+            all(&mut partitions.map(|partition| partition.error_code));
+        }
         ResponseBody::InitProducerId(r) => all(&mut one(r.error_code)),
         ResponseBody::DescribeConfigs(r) => {
             all(&mut r.results.iter().map(|resource| resource.error_code));

@@ -60,7 +60,7 @@ fn body(api: ApiKey, version: i16) -> RequestBody {
     defaults!(
         Metadata OffsetCommit OffsetFetch FindCoordinator JoinGroup Heartbeat LeaveGroup SyncGroup
         DescribeGroups ListGroups SaslHandshake ApiVersions CreateTopics DeleteTopics
-        InitProducerId DescribeConfigs SaslAuthenticate CreatePartitions DeleteGroups
+        DeleteRecords InitProducerId OffsetForLeaderEpoch DescribeConfigs SaslAuthenticate CreatePartitions DeleteGroups
         DescribeCluster
     )
 }

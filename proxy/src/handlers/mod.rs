@@ -9,6 +9,7 @@ mod api_versions;
 mod codes;
 mod create_partitions;
 mod create_topics;
+mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
@@ -19,6 +20,7 @@ mod groups;
 mod init_producer_id;
 mod list_offsets;
 mod metadata;
+mod offset_for_leader_epoch;
 mod operations;
 mod owners;
 mod patience;
@@ -213,6 +215,10 @@ impl Handlers {
             RequestBody::CreateTopics(request) => create_topics::handle(self, request).await?,
             RequestBody::CreatePartitions(request) => {
                 create_partitions::handle(self, request).await
+            }
+            RequestBody::DeleteRecords(request) => delete_records::handle(self, request).await,
+            RequestBody::OffsetForLeaderEpoch(request) => {
+                offset_for_leader_epoch::handle(self, request).await
             }
             RequestBody::DeleteTopics(request) => delete_topics::handle(self, call, request).await,
             body => {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use weir_ids::{ClaimNumber, SessionId, Slot, TopicPartition};
 
 use super::{Checkpoint, Line, Listing, MAX_DELTAS};
+use crate::ObjectName;
 
 /// What a session's published checkpoints say together.
 #[derive(Clone, Debug)]
@@ -59,6 +60,14 @@ impl Chain {
             Some(deltas) if deltas <= MAX_DELTAS => Ok(newest.full..newest.number),
             _ => Err(error(newest, "it stands on too many deltas, or on none")),
         }
+    }
+
+    /// The checkpoints that it is made of.
+    pub fn checkpoints(&self) -> impl Iterator<Item = ObjectName> + use<> {
+        let link = self.last.map(|Link { session, number, full }| (session, full..=number));
+        link.into_iter().flat_map(|(session, numbers)| {
+            numbers.map(move |number| ObjectName::Checkpoint { session, number })
+        })
     }
 
     /// Adds up a full checkpoint and the deltas on it, in order.

@@ -163,6 +163,10 @@ impl Listing {
         self.pages.drain(..gone);
         let gone = self.references.partition_point(|reference| reference.last < log_start);
         self.references.drain(..gone);
+        // An epoch ends where the next begins.
+        let ends = self.epoch_starts.iter().skip(1).map(|(_, start)| *start);
+        let gone = ends.take_while(|end| *end <= log_start).count();
+        self.epoch_starts.drain(..gone);
     }
 
     /// Whether pages and references cover `log_start..next` without hole or overlap, in order: what recovery

@@ -133,6 +133,22 @@ mod tests {
     }
 
     #[test]
+    fn of_a_million_references_an_owner_holds_three_thousand_and_a_look_up_reads_one_page() {
+        let mut old = Listing::default();
+        while old.next < Offset(1_000_000) {
+            let more = old.next.0..old.next.0 + PAGE_ENTRIES as i64;
+            old.references.extend(more.clone().map(reference));
+            old.next = Offset(more.end);
+            page_all(&mut old);
+        }
+        let held = old.pages.len() + old.references.len();
+        assert!(held < 3 * PAGE_ENTRIES, "{held}");
+        let first = old.page_with(Offset(0)).map(|page| page.level);
+        let last = old.page_with(Offset(990_000)).map(|page| page.level);
+        assert_eq!((first, last), (Some(0), Some(0)), "no pages of pages");
+    }
+
+    #[test]
     fn pages_of_pages_follow() {
         let count = 2 * PAGE_ENTRIES as i64;
         let page = |number: i64| PageRef {

@@ -16,7 +16,7 @@ use weir_acceptance::cluster::moves::Moves;
 use weir_acceptance::cluster::outage::Outage;
 use weir_acceptance::cluster::rolling::Rolling;
 use weir_acceptance::cluster::{Report, Setting, StoreKind, TrafficSettings};
-use weir_test_store::Delays;
+use weir_test_store::Pace;
 use weir_test_support::HdfsSettings;
 
 #[derive(Clone, Copy, Subcommand)]
@@ -155,15 +155,18 @@ enum Store {
     Hdfs,
 }
 
-/// How long the small object store takes.
+/// How fast the small object store is.
 #[derive(Clone, Copy, Args)]
-pub(crate) struct StoreDelays {
+pub(crate) struct StorePace {
     /// Half of its answers take longer, in milliseconds; 0: none is delayed
     #[arg(long, default_value_t = 0)]
     median_ms: u64,
     /// One of a hundred takes longer, in milliseconds
     #[arg(long, default_value_t = 0)]
     p99_ms: u64,
+    /// It sends so much to all together; 0: as fast as it goes
+    #[arg(long, default_value_t = 0)]
+    mib_per_second: u64,
 }
 
 /// A cluster and the load on it.
@@ -173,7 +176,7 @@ pub(crate) struct Load {
     #[arg(long, value_enum, default_value = "native")]
     store: Store,
     #[command(flatten)]
-    delays: StoreDelays,
+    pace: StorePace,
     /// How often DataNodes say to the NameNode that they live, in seconds
     #[arg(long, default_value_t = 3)]
     heartbeat_seconds: u64,
@@ -210,16 +213,25 @@ pub(crate) struct Load {
     hot: f64,
 }
 
-impl StoreDelays {
-    pub(crate) fn delays(self) -> Delays {
-        let [median, p99] = [self.median_ms, self.p99_ms].map(Duration::from_millis);
-        if median.is_zero() { Delays::none() } else { Delays::log_normal(median, p99, 1) }
+impl StorePace {
+    pub(crate) fn pace(self) -> Pace {
+        let Self { median_ms, p99_ms, mib_per_second } = self;
+        Pace { median_ms, p99_ms, mib_per_second }
     }
 }
 
+/// The small object store, which this program is too.
+pub(crate) fn native(pace: Pace) -> Result<StoreKind> {
+    let Pace { median_ms, p99_ms, mib_per_second } = pace;
+    let options =
+        [("median-ms", median_ms), ("p99-ms", p99_ms), ("mib-per-second", mib_per_second)];
+    let options = options.into_iter().flat_map(|(name, it)| [format!("--{name}"), it.to_string()]);
+    let arguments = std::iter::once("store".to_owned()).chain(options).collect();
+    Ok(StoreKind::Native(std::env::current_exe()?, arguments))
+}
+
 impl Load {
-    fn setting(self, binary: OsString) -> Result<Setting> {
-        let StoreDelays { median_ms, p99_ms } = self.delays;
+    pub(crate) fn setting(self, binary: OsString) -> Result<Setting> {
         let store = match self.store {
             Store::S3 => StoreKind::S3,
             Store::Directory => StoreKind::Directory,
@@ -227,12 +239,7 @@ impl Load {
                 let hdfs = HdfsSettings::default().optimizing().replication(self.copies);
                 StoreKind::Hdfs(hdfs.property("dfs.heartbeat.interval", self.heartbeat_seconds))
             }
-            Store::Native => {
-                let arguments = ["store", "--median-ms", &median_ms.to_string(), "--p99-ms"];
-                let mut arguments = arguments.map(str::to_owned).to_vec();
-                arguments.push(p99_ms.to_string());
-                StoreKind::Native(std::env::current_exe()?, arguments)
-            }
+            Store::Native => native(self.pace.pace())?,
         };
         let linger = self
             .linger_ms
@@ -241,7 +248,7 @@ impl Load {
         Ok(Setting { binary: binary.into(), store, sections })
     }
 
-    fn traffic(self) -> TrafficSettings {
+    pub(crate) fn traffic(self) -> TrafficSettings {
         let Self { partitions, bytes_per_second, value_bytes, writers, wide, hot, .. } = self;
         let linger = Duration::from_millis(self.writer_linger_ms);
         TrafficSettings { partitions, bytes_per_second, value_bytes, writers, linger, wide, hot }

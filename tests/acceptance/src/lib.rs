@@ -20,5 +20,6 @@ pub mod matrix;
 pub mod records;
 pub mod scale;
 pub mod startup;
+pub mod storage;
 pub mod table;
 pub mod wal;

@@ -1,6 +1,7 @@
 //! The long acceptance runs by name, with figures on standard output.
 
 mod clusters;
+mod storages;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -8,7 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
-use clusters::{ClusterRun, StoreDelays};
+use clusters::{ClusterRun, StorePace};
+use storages::StorageRun;
 use weir_acceptance::bench::Bench;
 use weir_acceptance::burst::Burst;
 use weir_acceptance::durability::Kill9;
@@ -119,13 +121,15 @@ enum Run {
     },
     #[command(flatten)]
     Cluster(ClusterRun),
+    #[command(flatten)]
+    Storage(StorageRun),
     /// The small and fast object store of the runs on clusters
     #[command(hide = true)]
     Store {
         #[arg(long)]
         port: u16,
         #[command(flatten)]
-        delays: StoreDelays,
+        pace: StorePace,
     },
     /// Produce and consume beside Apache Kafka and beside what the machine can do
     BenchFirst {
@@ -204,9 +208,10 @@ impl Arguments {
                 println!("{report}");
                 report.check()
             }
-            Run::Store { port, delays } => {
+            Run::Storage(run) => run.run(binary()?),
+            Run::Store { port, pace } => {
                 let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-                runtime.block_on(weir_test_store::serve(port, delays.delays()))
+                runtime.block_on(weir_test_store::serve(port, pace.pace()))
             }
             Run::BenchFirst { mib, value_bytes, rounds } => {
                 let weir = if self.against == Against::Weir { Some(self.start()?) } else { None };

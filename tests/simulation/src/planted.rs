@@ -34,6 +34,7 @@ fn way(failure: &Failure) -> Option<&'static str> {
         Failure::Stuck(_) => Some("stuck"),
         Failure::Outrage(_) => Some("outrage"),
         Failure::Panic(_) => Some("panic"),
+        Failure::Missing(_) => Some("missing"),
         Failure::Tame(_) => None,
     }
 }

@@ -210,7 +210,8 @@ impl Cluster {
         std::fs::write(&file, self.configuration(id))?;
         let mut command = Command::new(&self.settings.binary);
         let output = command.args(arguments).arg("--config").arg(&file).output()?;
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said).into_owned();
         if !output.status.success() {
             bail!("weir {arguments:?}: {said}");
         }

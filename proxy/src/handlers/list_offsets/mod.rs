@@ -26,7 +26,8 @@ use weir_protocol::{
 
 use super::{Answer, Call, Handlers, owners, patience::PATIENCE};
 use crate::cluster;
-use search::{Search, refused};
+use search::Search;
+pub(super) use search::refused;
 
 /// How many partitions of a request are looked up at the same time.
 const AT_ONCE: usize = 16;
@@ -197,7 +198,7 @@ async fn locate(
 }
 
 /// The client's epoch, if it has one, must be the owner's (KIP-320).
-fn check_epoch(asked: i32, current: LeaderEpoch) -> Result<(), ErrorCode> {
+pub(super) fn check_epoch(asked: i32, current: LeaderEpoch) -> Result<(), ErrorCode> {
     match LeaderEpoch(asked) {
         asked if asked.0 >= 0 && asked < current => Err(ErrorCode::FENCED_LEADER_EPOCH),
         asked if asked > current => Err(ErrorCode::UNKNOWN_LEADER_EPOCH),

@@ -139,7 +139,7 @@ impl Search<'_> {
 }
 
 /// What a client is told when the owner does not answer.
-pub(super) fn refused(partition: TopicPartition, error: &ReadError) -> ErrorCode {
+pub(in crate::handlers) fn refused(partition: TopicPartition, error: &ReadError) -> ErrorCode {
     if let ReadError::Storage(reason) = error {
         tracing::warn!(%partition, reason, "an offset look-up met a storage error");
     }

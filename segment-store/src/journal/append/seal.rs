@@ -38,6 +38,13 @@ pub(super) type Headed = (u32, FileHeader);
 /// A file to read, and which of its bytes count.
 type Counting = (u32, FileHeader, Range<u64>);
 
+/// Files to read.
+struct Counted {
+    files: Vec<Counting>,
+    /// Behind them one is missing that is known to have been there.
+    missing: Option<Error>,
+}
+
 impl AppendJournal {
     /// See [`crate::journal::Journal::seal`].
     pub(super) async fn end(&self, session: SessionId, from: Slot) -> Result<Sealed, Error> {
@@ -118,7 +125,8 @@ impl AppendJournal {
     pub(super) fn read_ahead(&self, session: SessionId, from: Slot, below: Slot) -> Slots<'_> {
         let files = async move {
             let headers = self.headers(session, &self.numbers(session).await?).await?;
-            let mut files = counting(session, &headers, from)?;
+            // What a file that is written holds may not be seen yet, though the next says that it was durable.
+            let Counted { mut files, .. } = counting(session, &headers, from);
             files.retain(|(_, header, counts)| counts.end < u64::MAX && header.first_slot < below);
             Ok::<_, Error>(stream::iter(files.into_iter().map(Ok)))
         };
@@ -292,7 +300,11 @@ impl AppendJournal {
         let headers = self.headers(session, files).await?;
         let mut sealed = Sealed { end: from.max(Slot::OPEN.next()), slots: Vec::new() };
         let mut expected = None;
-        for (file, header, counts) in counting(session, &headers, from)? {
+        let Counted { files, missing } = counting(session, &headers, from);
+        if let Some(error) = missing {
+            return Err(error);
+        }
+        for (file, header, counts) in files {
             if expected.is_some_and(|expected| expected != header.first_slot) {
                 let what = format!("it begins with slot {}, not {}", header.first_slot, sealed.end);
                 return Err(corrupt(&path(session, file), 0, what));
@@ -307,12 +319,12 @@ impl AppendJournal {
 }
 
 /// The files to read for the slots from `from` on, and which bytes of each count.
-fn counting(session: SessionId, headers: &[Headed], from: Slot) -> Result<Vec<Counting>, Error> {
+fn counting(session: SessionId, headers: &[Headed], from: Slot) -> Counted {
     let start = FILE_HEADER_BYTES as u64;
     // Of those before, some may be deleted and others not.
     let first = headers.partition_point(|(_, header)| header.first_slot <= from);
     let headers = headers.get(first.saturating_sub(1)..).unwrap_or_default();
-    let mut counting = Vec::new();
+    let mut files = Vec::new();
     for (place, (file, header)) in headers.iter().enumerate() {
         let end = match headers.get(place + 1) {
             None => u64::MAX,
@@ -321,12 +333,13 @@ fn counting(session: SessionId, headers: &[Headed], from: Slot) -> Result<Vec<Co
             Some((next, header)) => {
                 let missing = header.synced.file;
                 let what = format!("file {missing} before it is missing, or its header is rotten");
-                return Err(corrupt(&path(session, *next), 0, what));
+                let missing = Some(corrupt(&path(session, *next), 0, what));
+                return Counted { files, missing };
             }
         };
-        counting.push((*file, *header, start..end.max(start)));
+        files.push((*file, *header, start..end.max(start)));
     }
-    Ok(counting)
+    Counted { files, missing: None }
 }
 
 /// Adds the slots of one file; returns the slot behind its last.

@@ -143,6 +143,21 @@ async fn looking_ahead_finds_files_behind_which_another_can_be_seen() {
     write(&mut writer, 13..=13).await;
 }
 
+/// What was appended to a file that is open is not seen by others for a while.
+#[tokio::test(start_paused = true)]
+async fn looking_ahead_ends_where_a_file_can_not_be_seen_though_the_next_can() {
+    let files = MemoryFiles::new();
+    let mut writer = journal(&files, 1).open(SESSION).await.unwrap();
+    write(&mut writer, 1..=40).await;
+    let two = journal(&files, 2);
+    let before = read_ahead(&two, Slot(1), Slot(99)).await;
+    files.faultless().delete(&path(SESSION, 3)).await.unwrap();
+    let ahead = read_ahead(&two, Slot(1), Slot(99)).await;
+    assert!(!ahead.is_empty() && ahead.len() < before.len(), "{ahead:?} {before:?}");
+    assert!(before.starts_with(&ahead));
+    assert!(two.seal(SESSION, Slot(1)).await.is_err(), "whoever ends it misses it");
+}
+
 #[tokio::test(start_paused = true)]
 async fn files_go_when_they_are_covered_and_the_fence_never() {
     let files = MemoryFiles::new();

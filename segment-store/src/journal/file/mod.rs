@@ -25,6 +25,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use futures::{StreamExt, TryStreamExt, stream};
 use uuid::Uuid;
 use weir_ids::{SessionId, Slot};
 use weir_runtime::{Runtime, blocking};
@@ -37,7 +38,7 @@ pub use super::{
     frames::{Frames, ScanError, scan_file},
 };
 
-use super::{Error, Journal, Sealed, StoredSlot, Writer};
+use super::{Error, Journal, Sealed, Slots, StoredSlot, Writer};
 use crate::ObjectName;
 
 /// Settings of a [`FileJournal`].
@@ -106,6 +107,14 @@ impl Journal for FileJournal {
         slots.retain(|slot| slot.slot < below);
         let whole = slots.iter().map(|slot| slot.slot.0).eq(from.0..below.0);
         Ok(whole.then_some(slots))
+    }
+
+    fn look_ahead(&self, session: SessionId, from: Slot, below: Slot) -> Slots<'_> {
+        let read = async move {
+            let slots = self.seal(session, from).await?.slots.into_iter();
+            Ok::<_, Error>(stream::iter(slots.filter(move |slot| slot.slot < below).map(Ok)))
+        };
+        stream::once(read).try_flatten().boxed()
     }
 
     async fn trim(

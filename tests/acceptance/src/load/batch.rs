@@ -26,9 +26,21 @@ pub(crate) fn encode(
     values: impl IntoIterator<Item = Bytes>,
     by: Option<(Producer, i32)>,
 ) -> Result<Bytes> {
+    encode_at(TIMESTAMP, values.into_iter().map(|value| (None, value)), by)
+}
+
+/// A batch of records with keys perhaps, and values, all of which were made at `timestamp`; as [`encode`].
+///
+/// # Errors
+/// When the format can't say it.
+pub(crate) fn encode_at(
+    timestamp: i64,
+    records: impl IntoIterator<Item = (Option<Bytes>, Bytes)>,
+    by: Option<(Producer, i32)>,
+) -> Result<Bytes> {
     let none = Producer { id: NO_PRODUCER_ID, epoch: NO_PRODUCER_EPOCH };
     let (producer, first) = by.map_or((none, None), |(producer, first)| (producer, Some(first)));
-    let record = |(offset, value): (i32, Bytes)| Record {
+    let record = |(offset, (key, value)): (i32, (Option<Bytes>, Bytes))| Record {
         transactional: false,
         control: false,
         delete_horizon: false,
@@ -38,12 +50,12 @@ pub(crate) fn encode(
         timestamp_type: TimestampType::Creation,
         offset: i64::from(offset),
         sequence: first.map_or(NO_SEQUENCE, |first| first + offset),
-        timestamp: TIMESTAMP,
-        key: None,
+        timestamp,
+        key,
         value: Some(value),
         headers: Default::default(),
     };
-    let records: Vec<_> = (0..).zip(values).map(record).collect();
+    let records: Vec<_> = (0..).zip(records).map(record).collect();
     let options = RecordEncodeOptions { version: 2, compression: Compression::None };
     let mut bytes = BytesMut::new();
     RecordBatchEncoder::encode(&mut bytes, &records, &options)?;

@@ -4,6 +4,10 @@
 //! the server: they reconnect and send again by themselves, as clients do in their users' programs.
 
 pub(crate) mod batch;
+mod bulk;
+mod fetcher;
+mod ledger;
+mod pipeline;
 mod reader;
 mod timeline;
 mod wide;
@@ -17,6 +21,10 @@ use bytes::Bytes;
 use rdkafka::ClientConfig;
 use weir_history::Value;
 
+pub use bulk::{BulkSettings, BulkWriter};
+pub use fetcher::{FetchTerms, Fetcher};
+pub use ledger::{Batch, Ledger};
+pub use pipeline::Pipeline;
 pub use reader::Reader;
 pub use timeline::{Acked, Timeline};
 pub use wide::{WideSettings, WideWriter};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use tokio::time::{Duration, sleep};
 use weir_history::{Place, Seen};
+use weir_protocol::ErrorCode;
 
 use super::{
     Shared,
@@ -30,9 +31,9 @@ pub(crate) async fn read_ends(shared: &Shared, groups: &[&str]) -> Ends {
     let directory = Directory::new(shared, READER);
     let ends = edges(&directory, LATEST).await;
     shared.ends.send_replace(Some(ends.clone()));
-    let starts = edges(&directory, EARLIEST).await;
+    let mut starts = edges(&directory, EARLIEST).await;
     let mut read = Vec::new();
-    for (partition, (start, end)) in (0..).zip(starts.iter().zip(&ends)) {
+    for (partition, (start, end)) in (0..).zip(starts.iter_mut().zip(&ends)) {
         let mut position = BTreeMap::from([(partition, *start)]);
         while position[&partition] < *end {
             if directory.leader(partition).is_none() && !directory.refresh().await {
@@ -43,6 +44,13 @@ pub(crate) async fn read_ends(shared: &Shared, groups: &[&str]) -> Ends {
                 sleep(PAUSE).await;
             }
             for fetched in fetched {
+                if fetched.error == ErrorCode::OFFSET_OUT_OF_RANGE {
+                    // The log begins later by now.
+                    *start = edges(&directory, EARLIEST).await[partition as usize];
+                    read.retain(|seen: &Seen| seen.place.partition != partition);
+                    position.insert(partition, *start);
+                    continue;
+                }
                 if !fetched.error.is_none() {
                     directory.forget(partition);
                     sleep(PAUSE).await;

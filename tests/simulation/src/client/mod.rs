@@ -4,6 +4,7 @@
 mod asker;
 mod bookkeeper;
 mod consumer;
+mod deleter;
 mod directory;
 mod ends;
 mod fetch;
@@ -28,6 +29,7 @@ use crate::{clock::NodeClock, net::Net};
 pub(crate) use asker::ask;
 pub(crate) use bookkeeper::keep_books;
 pub(crate) use consumer::consume;
+pub(crate) use deleter::delete;
 pub(crate) use ends::{Ends, read_ends};
 pub(crate) use group::{Membership, member};
 pub(crate) use producer::{Kind, Pace, produce};

@@ -5,7 +5,10 @@ use std::time::Duration;
 use tokio::time::sleep;
 use weir_protocol::{
     ErrorCode,
-    messages::{CreateTopicsRequest, create_topics::CreatableTopic},
+    messages::{
+        CreateTopicsRequest,
+        create_topics::{CreatableTopic, CreatableTopicConfig},
+    },
 };
 
 use super::{Shared, directory::Directory};
@@ -22,6 +25,7 @@ pub(crate) async fn create(shared: &Shared, client: u16) {
             name: (*name).into(),
             num_partitions: *partitions as i32,
             replication_factor: 1,
+            configs: configs(shared.topics.retention_bytes(name)),
             ..Default::default()
         });
         let request = CreateTopicsRequest {
@@ -41,4 +45,12 @@ pub(crate) async fn create(shared: &Shared, client: u16) {
         }
         sleep(PAUSE).await;
     }
+}
+
+fn configs(retention_bytes: Option<u64>) -> Vec<CreatableTopicConfig> {
+    let set = |bytes: u64| CreatableTopicConfig {
+        name: "retention.bytes".into(),
+        value: Some(bytes.to_string().into()),
+    };
+    retention_bytes.map(set).into_iter().collect()
 }

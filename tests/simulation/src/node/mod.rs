@@ -8,7 +8,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::Notify;
 use uuid::Uuid;
 use weir_broker::{
-    BrokerDeps, BrokerRole, BrokerSettings, SlotSettings,
+    BrokerDeps, BrokerRole, BrokerSettings, SlotSettings, Tending,
     client::Brokers,
     collector::{Collector, CollectorDeps, CollectorSettings},
 };
@@ -34,7 +34,7 @@ use weir_segment_store::{
         AppendJournal, AppendJournalSettings, Journal, ObjectJournal, ObjectJournalSettings,
         append::memory::MemoryFiles,
     },
-    testing::FaultyObjects,
+    testing::{Fate, FaultyObjects, Request, Tree},
 };
 
 use crate::{
@@ -143,6 +143,23 @@ impl Node {
     pub(crate) fn remote_metadata(&self) -> RemoteMeta {
         let place = Place::Node(self.id);
         RemoteMeta::new(&self.net, place, &self.metadata, self.mishaps.clone())
+    }
+
+    /// The store and the logs as they are, without a network between.
+    pub(crate) fn truth(&self) -> (Store, Arc<dyn Journal>) {
+        let objects = self.objects.with(|_: Request, _: &str| Fate::Done);
+        let runtime = Runtime::new(self.clock.clone(), Seeded::new(derived(self.seed, "truth")));
+        if !self.appends {
+            let store = Store::new(Arc::new(objects), None);
+            let settings = ObjectJournalSettings::default();
+            let journal = ObjectJournal::new(store.clone(), CLUSTER, runtime, settings);
+            return (store, Arc::new(journal));
+        }
+        let files = self.files.faultless();
+        let tree = Tree { objects, files: files.clone() };
+        let settings = AppendJournalSettings::default();
+        let journal = AppendJournal::new(Arc::new(files), CLUSTER, runtime, settings);
+        (Store::new(Arc::new(tree), None), Arc::new(journal))
     }
 
     /// Lives until something fails that ends a process.
@@ -305,11 +322,15 @@ impl Life<'_> {
             slots,
             shards: 2,
             sole: false,
-            fold_after: *Chance::new(node.seed, "folds").pick(&FOLDS_AFTER),
-            page_entries: *Chance::new(node.seed, "pages").pick(&PAGE_ENTRIES),
-            retention_interval: Duration::from_secs(1),
-            compaction_interval: Duration::from_secs(1),
-            compaction_bytes: 1 << 20,
+            tending: Tending {
+                fold_after: *Chance::new(node.seed, "folds").pick(&FOLDS_AFTER),
+                page_entries: *Chance::new(node.seed, "pages").pick(&PAGE_ENTRIES),
+                retention_interval: Duration::from_secs(1),
+                compaction_interval: Duration::from_secs(1),
+                compaction_least_bytes: 1,
+                compaction_bytes: 1 << 20,
+                ..Tending::default()
+            },
         };
         let role = BrokerRole::start(deps, settings, view.clone(), tasks).await;
         let role = role.context("the broker")?;

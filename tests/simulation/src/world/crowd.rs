@@ -22,6 +22,7 @@ pub(super) struct Crowd {
     members: Vec<oneshot::Receiver<()>>,
     bookkeepers: Vec<oneshot::Receiver<()>>,
     askers: Vec<oneshot::Receiver<()>>,
+    deleters: Vec<oneshot::Receiver<()>>,
 }
 
 /// Groups with members.
@@ -60,6 +61,7 @@ impl Crowd {
             consumers: consumed(world, shared).into_iter().map(consumer).collect(),
             members: members(world).into_iter().map(member).collect(),
             bookkeepers: bookkeepers(world, shared),
+            deleters: deleters(world, shared),
             askers: (0..2).map(|_| begin(client::ask(Arc::clone(shared)))).collect(),
         }
     }
@@ -77,7 +79,9 @@ impl Crowd {
             let sent = done.map_err(stuck(unfinished))?;
             writers.push(Writer { delivery: kind.delivery(), sent });
         }
-        for other in self.members.into_iter().chain(self.bookkeepers).chain(self.askers) {
+        for other in
+            self.members.into_iter().chain(self.bookkeepers).chain(self.askers).chain(self.deleters)
+        {
             let done = timeout(within(), other).await;
             // One that panicked shows elsewhere.
             let _ =
@@ -161,9 +165,25 @@ impl Kind {
     }
 }
 
+/// In every other run, and of every other partition.
+fn deleters(world: &World, shared: &Shared) -> Vec<oneshot::Receiver<()>> {
+    let chance = Chance::new(world.seed, "deleters");
+    let some = (0..shared.topics.partitions()).filter(|_| chance.percent(50));
+    let some: Vec<i32> = some.collect();
+    if some.is_empty() || chance.percent(50) {
+        return Vec::new();
+    }
+    vec![begin(client::delete(Arc::clone(shared), some))]
+}
+
 fn history(shared: &Shared, writers: Vec<Writer>, ends: Ends) -> History {
     let Ends { starts, ends, read, offsets } = ends;
-    let partitions = starts.iter().zip(&ends).map(|(start, end)| Partition::new(*start, *end));
+    let partition = |(number, (start, end)): (i32, (&i64, &i64))| {
+        let (topic, _) = shared.topics.of(number);
+        let retention = shared.topics.retention_bytes(topic).is_some();
+        Partition { retention, ..Partition::new(*start, *end) }
+    };
+    let partitions = (0..).zip(starts.iter().zip(&ends)).map(partition);
     let offsets = offsets.into_iter().map(|(group, place)| (weir_history::Group(group), place));
     let end = End {
         partitions: partitions.collect(),

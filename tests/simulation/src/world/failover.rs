@@ -35,7 +35,7 @@ fn written_since(shared: &Shared, from: usize) -> BTreeSet<i32> {
 
 async fn kill_a_third(seed: u64) -> Duration {
     let world = World::new(seed, &Trace::new(None), roles(), Pace::Steady, false);
-    let shared = clients(&world, Topics::new(vec![("alpha".to_owned(), PARTITIONS)]));
+    let shared = clients(&world, Topics::new(vec![("alpha".to_owned(), PARTITIONS)], None));
     for node in world.fleet.nodes() {
         world.fleet.start(node.id);
     }

@@ -18,9 +18,10 @@ use std::{
 };
 
 use tokio::time::{Instant, sleep, sleep_until, timeout};
+use weir_broker::fsck::{Depth, Fsck};
 use weir_history::{Event, History, Recorder};
 use weir_ids::NodeId;
-use weir_meta::store::Memory;
+use weir_meta::{Metadata, store::Memory};
 use weir_runtime::watch;
 use weir_segment_store::{
     journal::append::memory::MemoryFiles,
@@ -103,6 +104,9 @@ async fn story(seed: u64, options: &Options, trace: Trace) -> Outcome {
     let told = play(&world, &shared, options).await;
     outcome.ownership_changes = owners::ownership_changes(&world).await;
     outcome.lives = world.fleet.lives();
+    if told.is_ok() {
+        outcome.failures.extend(world.check_store().await.err());
+    }
     world.end();
     let outrages = shared.outrages.lock().unwrap_or_else(PoisonError::into_inner).clone();
     outcome.failures.extend(outrages.into_iter().map(Failure::Outrage));
@@ -148,6 +152,17 @@ impl World {
         Self { seed, trace: trace.clone(), net, fleet, metadata, pace }
     }
 
+    /// Whether all is there that the metadata lead to, and as it was written.
+    async fn check_store(&self) -> Result<(), Failure> {
+        let store = self.fleet.nodes().next().map(|node| node.truth());
+        let Some((store, journal)) = store else { return Ok(()) };
+        let metadata = Metadata::new(Arc::new(self.metadata.clone()));
+        let report = Fsck::new(metadata, store, journal).check(Depth::Records).await;
+        let report = report.map_err(|error| Failure::Missing(error.to_string()))?;
+        let told: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
+        if told.is_empty() { Ok(()) } else { Err(Failure::Missing(told.join("\n"))) }
+    }
+
     /// Lets everything go.
     fn end(&self) {
         self.fleet.end();
@@ -186,7 +201,9 @@ fn topics(chance: &Chance) -> Topics {
     if chance.percent(50) {
         topics.push(("gamma".to_owned(), 1));
     }
-    Topics::new(topics)
+    // Some hundred records.
+    let retention_bytes = chance.percent(30).then(|| chance.within(3_000..=20_000));
+    Topics::new(topics, retention_bytes)
 }
 
 fn clients(world: &World, topics: Topics) -> Shared {

@@ -20,6 +20,8 @@ pub enum Failure {
     Outrage(String),
     /// An assertion failed.
     Panic(String),
+    /// In the end something is not there, or not as it was written.
+    Missing(String),
     /// Too little happened.
     Tame(String),
 }
@@ -83,6 +85,7 @@ impl fmt::Display for Failure {
             Self::Stuck(what) => write!(f, "stuck: {what}"),
             Self::Outrage(what) => write!(f, "outrage: {what}"),
             Self::Panic(what) => write!(f, "panic: {what}"),
+            Self::Missing(what) => write!(f, "missing:\n{what}"),
             Self::Tame(what) => write!(f, "too tame: {what}"),
         }
     }
