@@ -49,4 +49,5 @@ pub use recovery::SessionError;
 pub use retire::RetireError;
 pub use role::{BrokerRole, RoleError};
 pub use settings::{BrokerSettings, SlotSettings, Tending};
+pub(crate) use topic_rules::Lifetime;
 pub use topic_rules::TopicRules;

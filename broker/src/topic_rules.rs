@@ -34,6 +34,32 @@ pub struct TopicRules {
     pub producer_expiry_ms: i64,
 }
 
+/// About how long records stay. What lies in one object goes together, or what stays of it keeps all of it in the store:
+/// so records of different lifetimes are gathered apart.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Lifetime {
+    /// They are written again by log compaction.
+    Compacted,
+    /// By their age: the same number for ages that are alike, each four times as long as the one below.
+    Aged(u32),
+    /// By how much comes after them.
+    Sized,
+    /// For ever.
+    Endless,
+}
+
+impl TopicRules {
+    /// How long a topic's records stay.
+    pub(crate) fn lifetime(&self) -> Lifetime {
+        match (self.compacted, self.retention_ms, self.retention_bytes) {
+            (true, ..) => Lifetime::Compacted,
+            (_, Some(ms), _) => Lifetime::Aged(ms.max(1).ilog(4)),
+            (_, None, Some(_)) => Lifetime::Sized,
+            _ => Lifetime::Endless,
+        }
+    }
+}
+
 impl Default for TopicRules {
     /// Kafka's defaults.
     fn default() -> Self {
@@ -53,5 +79,25 @@ impl Default for TopicRules {
             segment_ms: 604_800_000,
             producer_expiry_ms: 86_400_000,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_that_are_alike_count_as_one() {
+        let aged = |retention_ms| TopicRules { retention_ms, ..TopicRules::default() }.lifetime();
+        let day = 86_400_000;
+        assert_eq!(aged(Some(7 * day)), aged(Some(8 * day)));
+        assert!(aged(Some(day)) < aged(Some(30 * day)) && aged(Some(i64::MAX)) < Lifetime::Sized);
+        assert_eq!(aged(Some(0)), Lifetime::Aged(0));
+        assert_eq!(aged(None), Lifetime::Endless);
+        let sized =
+            TopicRules { retention_ms: None, retention_bytes: Some(1), ..TopicRules::default() };
+        assert_eq!(sized.lifetime(), Lifetime::Sized);
+        let compacted = TopicRules { compacted: true, ..sized };
+        assert_eq!(compacted.lifetime(), Lifetime::Compacted);
     }
 }

@@ -52,8 +52,8 @@ pub enum Bug {
     PagesNotRead,
     /// Readers hear where a log begins before that is published.
     StartBeforePublished,
-    /// Log compaction keeps the oldest record of each key.
-    CompactionKeepsOldest,
+    /// Log compaction takes the latest record of a key for one that has a later.
+    CompactionDropsLatest,
 }
 
 impl Bug {
@@ -81,7 +81,7 @@ impl Bug {
         Bug::FenceDeleted,
         Bug::PagesNotRead,
         Bug::StartBeforePublished,
-        Bug::CompactionKeepsOldest,
+        Bug::CompactionDropsLatest,
     ];
 }
 

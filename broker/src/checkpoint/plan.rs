@@ -1,16 +1,22 @@
 //! What stays where it is and what is gathered. No I/O.
+//!
+//! What is gathered in one object has one lifetime: otherwise a little that stays for ever would keep in the store all that
+//! lies around it. For the same reason a long run stays in its slot only if at least half of that is of its lifetime.
 
 use std::collections::BTreeMap;
 
-use weir_ids::{LeaderEpoch, TopicPartition};
+use weir_ids::{LeaderEpoch, Offset, TopicPartition};
 use weir_segment_store::{
-    Part, Reference,
+    ObjectName, Part, Reference,
     checkpoint::Listing,
     object::{BatchEntry, Builder, Chunk, ChunkSource},
 };
 
 use super::CheckpointSettings;
-use crate::wal::{DurableSlot, SlotChunk};
+use crate::{
+    Lifetime,
+    wal::{DurableSlot, SlotChunk},
+};
 
 /// A run of one partition's batches, in the order of their offsets.
 pub(super) enum Run<'a> {
@@ -27,14 +33,21 @@ pub(super) type Plan<'a> = BTreeMap<TopicPartition, Vec<Run<'a>>>;
 pub(super) fn plan<'a>(slots: &'a [DurableSlot], settings: &CheckpointSettings) -> Plan<'a> {
     let mut plan = Plan::new();
     for slot in slots {
+        let shares = shares(slot);
+        let all: u64 = shares.values().sum();
         for (place, chunk) in slot.chunks.iter() {
             let runs = plan.entry(chunk.partition).or_default();
-            if place.data.len >= settings.in_place_bytes {
+            let is_alike = shares.get(&chunk.lifetime).is_some_and(|share| share * 2 >= all);
+            if place.data.len >= settings.in_place_bytes && is_alike {
                 runs.push(Run::InPlace(place.reference(slot.object, slot.origin), chunk));
                 continue;
             }
             match runs.last_mut() {
-                Some(Run::Gather(pieces)) if pieces[0].epoch == chunk.epoch => pieces.push(chunk),
+                Some(Run::Gather(pieces))
+                    if (pieces[0].epoch, pieces[0].lifetime) == (chunk.epoch, chunk.lifetime) =>
+                {
+                    pieces.push(chunk);
+                }
                 _ => runs.push(Run::Gather(vec![chunk])),
             }
         }
@@ -42,31 +55,51 @@ pub(super) fn plan<'a>(slots: &'a [DurableSlot], settings: &CheckpointSettings) 
     plan
 }
 
-/// The runs to gather, in groups that make one sorted object each: all of about the same size, for each costs a
-/// request, however little is left for the last.
+/// Bytes of each lifetime in a slot.
+fn shares(slot: &DurableSlot) -> BTreeMap<Lifetime, u64> {
+    let mut shares = BTreeMap::new();
+    for (place, chunk) in slot.chunks.iter() {
+        *shares.entry(chunk.lifetime).or_default() += u64::from(place.data.len);
+    }
+    shares
+}
+
+/// Pieces of one partition, and their bytes.
+type Pieces<'a, 'p> = (&'p [&'a SlotChunk], u64);
+
+/// The runs to gather, in groups that make one sorted object each: of one lifetime each.
 pub(super) fn groups<'a, 'p>(
     plan: &'p Plan<'a>,
     settings: &CheckpointSettings,
 ) -> Vec<Vec<&'p [&'a SlotChunk]>> {
-    let gathered = || {
-        plan.values().flatten().filter_map(|run| match run {
-            Run::Gather(pieces) => Some((pieces.as_slice(), bytes_of(pieces))),
-            Run::InPlace(..) => None,
-        })
-    };
-    let total: u64 = gathered().map(|(_, bytes)| bytes).sum();
+    let mut alike: BTreeMap<Lifetime, Vec<Pieces<'a, 'p>>> = BTreeMap::new();
+    for run in plan.values().flatten() {
+        if let Run::Gather(pieces) = run {
+            let of_it = (pieces.as_slice(), bytes_of(pieces));
+            alike.entry(pieces[0].lifetime).or_default().push(of_it);
+        }
+    }
+    alike.into_values().flat_map(|gathered| of_one_lifetime(&gathered, settings)).collect()
+}
+
+/// Groups of about the same size, for each costs a request, however little is left for the last.
+fn of_one_lifetime<'a, 'p>(
+    gathered: &[Pieces<'a, 'p>],
+    settings: &CheckpointSettings,
+) -> Vec<Vec<&'p [&'a SlotChunk]>> {
+    let total: u64 = gathered.iter().map(|(_, bytes)| bytes).sum();
     let count = ((total + settings.sorted_bytes / 2) / settings.sorted_bytes).max(1);
     let enough = total.div_ceil(count);
     let mut groups: Vec<Vec<&[&SlotChunk]>> = Vec::new();
     let mut last = u64::MAX;
-    for (pieces, bytes) in gathered() {
+    for (pieces, bytes) in gathered {
         if last >= enough {
             groups.push(Vec::new());
             last = 0;
         }
         last += bytes;
         if let Some(group) = groups.last_mut() {
-            group.push(pieces);
+            group.push(*pieces);
         }
     }
     groups
@@ -88,13 +121,15 @@ pub(super) fn add(builder: &mut Builder, pieces: &[&SlotChunk]) {
     });
 }
 
-/// What the plan adds to each partition's listing. `gathered` are the chunks of the sorted objects,
-/// in the order of [`groups`].
+/// What the plan adds to each partition's listing. `gathered` are the chunks of the sorted objects of all [`groups`].
 pub(super) fn deltas(
     plan: &Plan<'_>,
-    gathered: impl IntoIterator<Item = (weir_segment_store::ObjectName, Chunk)>,
+    gathered: impl IntoIterator<Item = (ObjectName, Chunk)>,
 ) -> BTreeMap<TopicPartition, (LeaderEpoch, Listing)> {
-    let mut gathered = gathered.into_iter();
+    let of_run =
+        |(object, chunk): (ObjectName, Chunk)| ((chunk.partition, chunk.base), (object, chunk));
+    let gathered: BTreeMap<(TopicPartition, Offset), (ObjectName, Chunk)> =
+        gathered.into_iter().map(of_run).collect();
     let mut deltas = BTreeMap::new();
     for (partition, runs) in plan {
         let mut delta = Listing::default();
@@ -106,11 +141,11 @@ pub(super) fn deltas(
                     latest = chunk.epoch;
                 }
                 Run::Gather(pieces) => {
-                    let Some((object, chunk)) = gathered.next() else { continue };
-                    assert_eq!(chunk.partition, *partition, "gathered chunks are in plan order");
+                    let first = pieces[0].entries[0].base;
+                    let (object, chunk) = &gathered[&(*partition, first)];
                     let entries: Vec<BatchEntry> =
                         pieces.iter().flat_map(|p| &p.entries).copied().collect();
-                    delta.append_chunk(chunk.reference(object, 0), &entries);
+                    delta.append_chunk(chunk.reference(*object, 0), &entries);
                     latest = chunk.epoch;
                 }
             }
@@ -126,12 +161,12 @@ mod tests {
 
     use weir_ids::{SessionId, Slot};
     use weir_segment_store::{
-        ObjectName,
         object::{Header, Kind},
         testing::{CLUSTER, batch, partition},
     };
 
     use super::*;
+    use crate::TopicRules;
 
     const SESSION: SessionId = SessionId(2);
 
@@ -139,7 +174,8 @@ mod tests {
         Header { cluster: CLUSTER, session: SESSION, number, put_id: 1, kind: Kind::Slot }
     }
 
-    /// A durable slot with one batch a chunk: (partition, epoch, first offset, records).
+    /// A durable slot with one batch a chunk: (partition, epoch, first offset, records). Partitions from 100 on keep
+    /// them for ever, others for a day.
     fn slot(number: u64, chunks: &[(u32, i32, i64, i64)]) -> DurableSlot {
         let mut builder = Builder::new(&header(number));
         let mut sources = Vec::new();
@@ -147,7 +183,10 @@ mod tests {
             let batches = vec![batch(*epoch, *base, *count)];
             let entries: Vec<_> = batches.iter().map(|b| BatchEntry::from(&b.header())).collect();
             let epoch = LeaderEpoch(*epoch);
-            let chunk = SlotChunk { partition: partition(*index), epoch, entries, batches };
+            let day = TopicRules { retention_ms: Some(86_400_000), ..TopicRules::default() };
+            let lifetime = if *index < 100 { day.lifetime() } else { Lifetime::Endless };
+            let chunk =
+                SlotChunk { partition: partition(*index), epoch, lifetime, entries, batches };
             add(&mut builder, &[&chunk]);
             sources.push(chunk);
         }
@@ -203,6 +242,34 @@ mod tests {
         assert_eq!(first.references[1].data.at, 3_000_000 + 64, "where it lies in the log");
         let (_, second) = &deltas[&partition(1)];
         assert_eq!(second.references.len(), 1, "one range a partition");
+    }
+
+    #[test]
+    fn what_stays_for_ever_is_gathered_apart_from_what_goes() {
+        let slots = [
+            slot(1, &[(0, 1, 0, 2), (1, 1, 0, 1), (100, 1, 0, 1)]),
+            slot(2, &[(0, 1, 2, 1), (100, 1, 1, 2), (101, 1, 0, 1)]),
+        ];
+        let plan = plan(&slots, &settings());
+        let of_group = |group: &Vec<&[&SlotChunk]>| -> Vec<u32> {
+            group.iter().map(|pieces| pieces[0].partition.partition.0).collect()
+        };
+        let grouped: Vec<_> = groups(&plan, &settings()).iter().map(of_group).collect();
+        assert_eq!(grouped, [[0, 1], [100, 101]]);
+        for (_, listing) in deltas(&plan, gather(&plan)).values() {
+            assert!(listing.is_dense(), "{listing:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_run_stays_only_among_what_goes_when_it_goes() {
+        let is_in_place = |slot: DurableSlot| {
+            let slots = [slot];
+            let plan = plan(&slots, &settings());
+            matches!(plan[&partition(100)][..], [Run::InPlace(..)])
+        };
+        assert!(is_in_place(slot(1, &[(0, 1, 0, 90), (100, 1, 0, 90)])), "half of it");
+        assert!(!is_in_place(slot(1, &[(0, 1, 0, 90), (1, 1, 0, 90), (100, 1, 0, 90)])));
     }
 
     #[test]

@@ -4,7 +4,6 @@ use std::hash::Hasher;
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 use weir_ids::Offset;
-use weir_runtime::planted::{Bug, is_planted};
 
 /// A table of keys with open addressing. Keys are known by 128 bits of a keyed hash: two with the same would cost one of
 /// them its record, and who does not know the hash's key can't look for such.
@@ -52,11 +51,7 @@ impl Latest {
             }
             self.taken += 1;
         }
-        let is_first = place.behind == 0;
-        let behind = place.behind.max(behind);
-        if is_first || !is_planted(Bug::CompactionKeepsOldest) {
-            *place = Place { hash, behind };
-        }
+        *place = Place { hash, behind: place.behind.max(behind) };
         Ok(())
     }
 

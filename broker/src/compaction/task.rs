@@ -16,6 +16,7 @@ use super::{
     latest::Latest,
 };
 use crate::{
+    Lifetime,
     fold::{Due, Failed, FolderDeps, Read, groups, read_all},
     shard::ShardHandle,
 };
@@ -144,7 +145,8 @@ impl Compactor {
         let filter = Arc::new(Filter { latest, until, now, delete_retention_ms });
         let touched = references.partition_point(|reference| reference.base < until);
         for group in groups(&references[..touched], self.settings.object_bytes) {
-            let due = Due { partition, epoch, references: group.to_vec() };
+            let (lifetime, references) = (Lifetime::Compacted, group.to_vec());
+            let due = Due { partition, epoch, lifetime, references };
             if waiting.bytes + due.bytes() > self.settings.object_bytes {
                 self.write(waiting).await?;
             }

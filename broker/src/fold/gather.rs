@@ -66,6 +66,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::Lifetime;
 
     const SESSION: SessionId = SessionId(2);
     const NAME: ObjectName = ObjectName::Sorted { session: SESSION, number: 1 };
@@ -92,7 +93,8 @@ mod tests {
 
     fn read(index: u32, ranges: &[(i32, i64, i64)]) -> Read {
         let (references, stored) = ranges.iter().map(|it| range(&[*it])).unzip();
-        let due = Due { partition: partition(index), epoch: LeaderEpoch(9), references };
+        let (partition, lifetime) = (partition(index), Lifetime::Endless);
+        let due = Due { partition, epoch: LeaderEpoch(9), lifetime, references };
         (due, stored)
     }
 

@@ -35,7 +35,7 @@ pub(crate) use gather::Read;
 pub(crate) use read::{groups, read_all};
 pub(crate) use task::{Failed, Folder, FolderDeps};
 
-use crate::BrokerSettings;
+use crate::{BrokerSettings, Lifetime};
 
 /// When ranges are folded, and how much at once.
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +76,8 @@ impl BrokerSettings {
 pub(crate) struct Due {
     pub(crate) partition: TopicPartition,
     pub(crate) epoch: LeaderEpoch,
+    /// What is folded together goes together.
+    pub(crate) lifetime: Lifetime,
     pub(crate) references: Vec<Reference>,
 }
 

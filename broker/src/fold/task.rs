@@ -10,6 +10,7 @@ use weir_segment_store::{ReadError, Reader, ReaderSettings, Reference, Store, St
 
 use super::{Due, FoldSettings, Folding, gather::Read, read::read_all};
 use crate::{
+    Lifetime,
     buffers::Buffers,
     checkpoint::{CheckpointHandle, ObjectNumbers},
     metrics::Metrics,
@@ -139,13 +140,11 @@ impl Folder {
     }
 
     async fn fold(&mut self, dues: Vec<Due>) -> Result<(), Failed> {
-        let reads = self.read(dues).await?;
-        if reads.is_empty() {
-            return Ok(());
+        for reads in of_one_lifetime(self.read(dues).await?) {
+            let (_, len) = self.deps.write(reads).await?;
+            self.deps.metrics.folds.inc();
+            self.deps.metrics.folded_bytes.inc_by(len);
         }
-        let (_, len) = self.deps.write(reads).await?;
-        self.deps.metrics.folds.inc();
-        self.deps.metrics.folded_bytes.inc_by(len);
         Ok(())
     }
 
@@ -173,4 +172,13 @@ impl Folder {
         }
         Ok(whole)
     }
+}
+
+/// What makes one object: otherwise a little that stays would keep in the store what lies around it.
+fn of_one_lifetime(reads: Vec<Read>) -> impl Iterator<Item = Vec<Read>> {
+    let mut alike: BTreeMap<Lifetime, Vec<Read>> = BTreeMap::new();
+    for read in reads {
+        alike.entry(read.0.lifetime).or_default().push(read);
+    }
+    alike.into_values()
 }

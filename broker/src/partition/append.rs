@@ -12,7 +12,10 @@ use super::{
     pending::{Answered, Waiting},
     producers::Sequenced,
 };
-use crate::client::{Acks, Append, AppendError, Appended, Origin, Refused, Resolver};
+use crate::{
+    Lifetime,
+    client::{Acks, Append, AppendError, Appended, Origin, Refused, Resolver},
+};
 
 /// A batch on its way to the log.
 pub(crate) struct Accepted {
@@ -22,6 +25,7 @@ pub(crate) struct Accepted {
     pub(crate) batch: weir_protocol::records::PatchedBatch,
     /// A coordinator waits for it, and clients for the coordinator.
     pub(crate) urgent: bool,
+    pub(crate) lifetime: Lifetime,
 }
 
 /// What became of an append.
@@ -164,7 +168,8 @@ impl Partition {
         };
         let entry = BatchEntry::from(&header);
         let (partition, epoch) = (self.id, self.epoch);
-        let accepted = Accepted { partition, epoch, entry, batch: patched, urgent };
+        let lifetime = self.rules.lifetime();
+        let accepted = Accepted { partition, epoch, entry, batch: patched, urgent, lifetime };
         Verdict::Accepted(accepted, answered)
     }
 }

@@ -18,7 +18,8 @@ impl Partition {
         let segment = Segment { bytes: self.rules.segment_bytes, ms: self.rules.segment_ms };
         let range = rule.due(references, segment)?;
         let references = references[range].to_vec();
-        Some(Due { partition: self.id, epoch: self.epoch, references })
+        let (partition, epoch, lifetime) = (self.id, self.epoch, self.rules.lifetime());
+        Some(Due { partition, epoch, lifetime, references })
     }
 
     /// They have been. Returns whether the partition refers to what was made of them from now on: not if some are

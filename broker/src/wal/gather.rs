@@ -130,12 +130,13 @@ impl Gather {
         let mut chunks: BTreeMap<_, SlotChunk> = BTreeMap::new();
         let mut bytes = 0;
         while let Some(accepted) = self.waiting.pop_front() {
-            let Accepted { partition, epoch, entry, batch, urgent: _ } = accepted;
+            let Accepted { partition, epoch, entry, batch, urgent: _, lifetime } = accepted;
             bytes += u64::from(entry.bytes);
             self.cut += 1;
             let chunk = chunks.entry((partition, epoch)).or_insert_with(|| SlotChunk {
                 partition,
                 epoch,
+                lifetime,
                 entries: Vec::new(),
                 batches: Vec::new(),
             });

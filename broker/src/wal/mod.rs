@@ -19,10 +19,13 @@ use weir_segment_store::{
 
 pub(crate) use task::{Wal, WalHandle, WalInbox};
 
+use crate::Lifetime;
+
 /// The batches of one partition and epoch in one slot.
 pub(crate) struct SlotChunk {
     pub(crate) partition: TopicPartition,
     pub(crate) epoch: LeaderEpoch,
+    pub(crate) lifetime: Lifetime,
     pub(crate) entries: Vec<BatchEntry>,
     pub(crate) batches: Vec<PatchedBatch>,
 }

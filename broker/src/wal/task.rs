@@ -192,7 +192,7 @@ impl Task {
             put_id: self.wal.runtime.random_u64(),
             kind: Kind::Slot,
         });
-        for SlotChunk { partition, epoch, entries, batches } in &chunks {
+        for SlotChunk { partition, epoch, entries, batches, .. } in &chunks {
             builder.add(ChunkSource {
                 partition: *partition,
                 epoch: *epoch,

@@ -7,6 +7,7 @@ use weir_segment_store::{
 };
 
 use super::*;
+use crate::Lifetime;
 
 const LINGER: Duration = Duration::from_millis(50);
 
@@ -40,7 +41,14 @@ impl Rig {
     fn push_urgent(&mut self, ms: u64, index: u32, base: i64, urgent: bool) {
         let batch = batch(1, base, 1);
         let (entry, epoch) = (BatchEntry::from(&batch.header()), LeaderEpoch(1));
-        let accepted = Accepted { partition: partition(index), epoch, entry, batch, urgent };
+        let accepted = Accepted {
+            partition: partition(index),
+            epoch,
+            entry,
+            batch,
+            urgent,
+            lifetime: Lifetime::Endless,
+        };
         let now = self.at(ms);
         self.gather.push(accepted, now);
     }
