@@ -22,7 +22,7 @@ use crate::{
     BrokerSettings, TopicRules,
     buffers::Buffers,
     checkpoint::CheckpointHandle,
-    client::ReadError,
+    client::{ReadError, Thin},
     collector::{FloorError, refuse_if_metadata_is_older},
     ending::Ending,
     fold::Folding,
@@ -108,6 +108,7 @@ pub struct Broker {
     opening: Mutex<Opening>,
     noted: Noted,
     folding: Folding,
+    thin: watch::Sender<Arc<Thin>>,
     /// How many partitions are open here, as of the last look at the assignments.
     holds: watch::Sender<Option<usize>>,
     /// Ends first: what feeds the log.
@@ -157,8 +158,18 @@ impl Broker {
         parts.spawn(inboxes, &back, &deps, session, writer, &settings);
         parts.tend(&front, &deps, session, &settings);
         parts.keep(&front, &deps, registration, &standing);
-        let Parts { buffers, trouble, metrics, wal, checkpoints, shards, ending, folding, .. } =
-            parts;
+        let Parts {
+            buffers,
+            trouble,
+            metrics,
+            wal,
+            checkpoints,
+            shards,
+            ending,
+            folding,
+            thin,
+            ..
+        } = parts;
         let opening = OpeningDeps {
             metadata: deps.metadata.clone(),
             session,
@@ -181,6 +192,7 @@ impl Broker {
             sole: settings.sole,
             noted,
             folding,
+            thin,
             holds: watch::Sender::new(None),
             front,
             back,
@@ -235,6 +247,10 @@ impl Broker {
         &self.folding
     }
 
+    pub(crate) fn thin(&self) -> &watch::Sender<Arc<Thin>> {
+        &self.thin
+    }
+
     pub(crate) fn checkpoints(&self) -> &CheckpointHandle {
         &self.checkpoints
     }
@@ -277,9 +293,8 @@ impl Broker {
     /// unclear.
     pub(crate) async fn abandon(&self) {
         self.ending.tell(&"the session was given up");
-        // Its tasks end with the session; what they may still say was said.
-        let _ = self.front.shutdown().await;
-        let _ = self.back.shutdown().await;
+        self.front.finish().await;
+        self.back.finish().await;
         self.metrics.partitions.set(0);
     }
 

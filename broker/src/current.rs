@@ -10,7 +10,7 @@ use crate::{
     LocalBroker,
     client::{
         Append, AppendError, BrokerClient, Offsets, Read, ReadError, ReadOutcome, Receipt,
-        SessionReport, TailSource, TimestampMatch, receipt, tail,
+        SessionReport, TailSource, Thin, TimestampMatch, receipt, tail,
     },
 };
 
@@ -89,9 +89,9 @@ impl BrokerClient for CurrentBroker {
         broker.delete_records(partition, before).await
     }
 
-    async fn references(&self) -> Result<SessionReport, ReadError> {
+    async fn references(&self, thin: Thin) -> Result<SessionReport, ReadError> {
         match self.0.load_full() {
-            Some(broker) => broker.references().await,
+            Some(broker) => broker.references(thin).await,
             None => Err(ReadError::Storage("no session is open".to_owned())),
         }
     }

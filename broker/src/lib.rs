@@ -37,6 +37,7 @@ pub mod rpc;
 mod settings;
 mod shard;
 mod standing;
+mod store_clock;
 mod topic_rules;
 mod trouble;
 mod wal;

@@ -15,7 +15,7 @@ use crate::{
     Broker,
     client::{
         Append, AppendError, BrokerClient, Offsets, Read, ReadError, ReadOutcome, Receipt,
-        SessionReport, TailSource, TimestampMatch, receipt, tail,
+        SessionReport, TailSource, Thin, TimestampMatch, receipt, tail,
     },
     partition::Partition,
     shard::{QueuedAppend, ShardHandle},
@@ -188,8 +188,8 @@ impl BrokerClient for LocalBroker {
         self.broker.delete_records(partition, before).await
     }
 
-    async fn references(&self) -> Result<SessionReport, ReadError> {
-        self.broker.references().await.map_err(|gone| ReadError::Storage(gone.to_string()))
+    async fn references(&self, thin: Thin) -> Result<SessionReport, ReadError> {
+        self.broker.references(thin).await.map_err(|gone| ReadError::Storage(gone.to_string()))
     }
 
     fn tail(&self) -> TailSource {

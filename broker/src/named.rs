@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use weir_ids::{Offset, Timestamp};
+use weir_ids::{Offset, Timestamp, TopicPartition};
 use weir_segment_store::{
     ObjectName, ReadError, Reader,
     checkpoint::Listing,
@@ -49,7 +49,7 @@ impl Named {
     pub async fn all(self, reader: &Reader) -> Result<BTreeSet<ObjectName>, ReadError> {
         let Self { mut objects, mut pages } = self;
         while let Some((page, from)) = pages.pop_first() {
-            let below = listed_by(reader, &page, from).await?;
+            let below = listed_by(reader, &page, from).await?.named;
             objects.extend(below.objects);
             pages.extend(below.pages);
         }
@@ -58,17 +58,34 @@ impl Named {
 }
 
 /// What a page lists from an offset on.
+pub(crate) struct Listed {
+    /// What that refers to.
+    pub(crate) named: Named,
+    /// How many bytes that takes, by object.
+    pub(crate) held: BTreeMap<ObjectName, u64>,
+    /// Whose it is, and where it begins.
+    pub(crate) at: (TopicPartition, Offset),
+}
+
+/// Reads what a page lists from an offset on.
 pub(crate) async fn listed_by(
     reader: &Reader,
     page: &PageRef,
     from: Offset,
-) -> Result<Named, ReadError> {
+) -> Result<Listed, ReadError> {
+    let base = page.base;
     let page = reader.page(page).await?;
-    let mut named = Named::default();
-    let Some(first) = page.entries.first(from, Timestamp(i64::MIN)) else { return Ok(named) };
+    let (named, held) = Default::default();
+    let mut listed = Listed { named, held, at: (page.partition, base) };
+    let Some(first) = page.entries.first(from, Timestamp(i64::MIN)) else { return Ok(listed) };
     match &page.entries {
-        Entries::References(all) => named.objects.extend(all[first..].iter().map(|it| it.object)),
-        Entries::Pages(all) => all[first..].iter().for_each(|it| named.add_page(*it, from)),
+        Entries::References(all) => {
+            for reference in &all[first..] {
+                listed.named.objects.insert(reference.object);
+                *listed.held.entry(reference.object).or_default() += reference.takes_bytes();
+            }
+        }
+        Entries::Pages(all) => all[first..].iter().for_each(|it| listed.named.add_page(*it, from)),
     }
-    Ok(named)
+    Ok(listed)
 }

@@ -13,8 +13,9 @@ use crate::{
     buffers::Buffers,
     checkpoint::{
         CheckpointHandle, CheckpointInbox, CheckpointSettings, Checkpointer, CheckpointerDeps,
-        ObjectNumbers,
+        ObjectNumbers, Written,
     },
+    client::Thin,
     compaction::{CompactionSettings, Compactor},
     ending::Ending,
     fold::{FoldSettings, Folder, FolderDeps, Folding},
@@ -22,6 +23,7 @@ use crate::{
     retention::Retention,
     shard::{Shard, ShardHandle, ShardInbox},
     standing::Standing,
+    store_clock::StoreClock,
     trouble::Trouble,
     wal::{Wal, WalHandle, WalInbox},
 };
@@ -36,8 +38,9 @@ pub(crate) struct Parts {
     pub(crate) shards: Arc<[ShardHandle]>,
     pub(crate) ending: Ending,
     pub(crate) folding: Folding,
+    pub(crate) thin: watch::Sender<Arc<Thin>>,
     numbers: ObjectNumbers,
-    written: watch::Receiver<u64>,
+    written: watch::Receiver<Written>,
 }
 
 /// What the tasks read.
@@ -65,6 +68,7 @@ impl Parts {
             shards: shards.into(),
             ending: Ending::default(),
             folding: Folding::default(),
+            thin: watch::Sender::new(Arc::default()),
             numbers: ObjectNumbers::default(),
             written,
         };
@@ -140,16 +144,24 @@ impl Parts {
             settings: FoldSettings::of(settings, deps.journal.checkpointing()),
         };
         let compaction = CompactionSettings::of(settings, &deps.settings);
-        let compactor = Compactor::new(deps.clone(), compaction);
+        let clock = StoreClock::new(
+            deps.runtime.clone(),
+            deps.store.clone(),
+            session,
+            self.checkpoints.clone(),
+            self.written.clone(),
+        );
+        let compactor = Compactor::new(deps.clone(), compaction, clock.clone());
         tasks.spawn("compaction", |stop| compactor.run(stop));
         let pages = ReaderSettings { block_cache_bytes: 0, ..ReaderSettings::default() };
         let retention = Retention {
             shards: Arc::clone(&self.shards),
             checkpoints: self.checkpoints.clone(),
             reader: Reader::new(deps.store.clone(), pages),
+            clock,
             interval: settings.tending.retention_interval,
         };
-        let folder = Folder::new(deps);
+        let folder = Folder::new(deps, self.thin.subscribe());
         let written = self.written.clone();
         tasks.spawn("folds", |stop| folder.run(written, stop));
         tasks.spawn("retention", |stop| retention.run(stop));

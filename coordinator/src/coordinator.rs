@@ -69,8 +69,7 @@ impl Coordinator {
         });
         tasks.spawn("coordinator", |stop| async move {
             stop.requested().await;
-            // None of its tasks can fail.
-            let _ = shards.shutdown().await;
+            shards.finish().await;
         });
         coordinator
     }
@@ -92,8 +91,7 @@ impl Coordinator {
     /// rebalance is sent to find the coordinator again, and so is whoever asks from now on. Without
     /// it, a client that waits for a rebalance would hold up the end of its proxy.
     pub async fn shutdown(&self) {
-        // None of its tasks can fail.
-        let _ = self.inner.tasks.shutdown().await;
+        self.inner.tasks.finish().await;
     }
 
     /// Loads the shards that are to be kept here and lets go of the others, as the cluster changes:

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use weir_broker::client::{
     Acks, Append, AppendError, Appended, BrokerClient, Brokers, Entries, Offsets, Places, Read,
     ReadError, ReadOutcome, Receipt, Refused, Resolver, SessionReport, TailEvent, TailSink,
-    TailSource, TimestampMatch, receipt, tail,
+    TailSource, Thin, TimestampMatch, receipt, tail,
 };
 use weir_coordinator::{Caller, CoordinatorClient};
 use weir_ids::{
@@ -629,7 +629,7 @@ impl BrokerClient for FakeBroker {
         Ok(before.unwrap_or(Offset::ZERO))
     }
 
-    async fn references(&self) -> Result<SessionReport, ReadError> {
+    async fn references(&self, _: Thin) -> Result<SessionReport, ReadError> {
         Err(ReadError::Storage("refers to nothing".to_owned()))
     }
 

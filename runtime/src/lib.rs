@@ -30,6 +30,7 @@ use weir_ids::Timestamp;
 pub struct Runtime {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
+    in_turn: bool,
 }
 
 impl Runtime {
@@ -40,7 +41,20 @@ impl Runtime {
 
     /// A runtime on the given clock and source of chance.
     pub fn new(clock: impl Clock + 'static, random: impl Random + 'static) -> Self {
-        Self { clock: Arc::new(clock), random: Arc::new(random) }
+        Self { clock: Arc::new(clock), random: Arc::new(random), in_turn: false }
+    }
+
+    /// The same for a simulation: when a thread beside it gets through is not up to the seed, so there is none.
+    pub fn in_turn(self) -> Self {
+        Self { in_turn: true, ..self }
+    }
+
+    /// Runs work that keeps a processor busy for long beside the async threads ([`blocking`]).
+    ///
+    /// # Panics
+    /// As [`blocking`].
+    pub async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        if self.in_turn { work() } else { blocking(work).await }
     }
 
     /// The time of day.

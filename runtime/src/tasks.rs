@@ -121,14 +121,19 @@ impl Tasks {
         self.stop.request();
     }
 
-    /// Asks every task to finish, waits for all of them, and reports the first error.
-    ///
-    /// # Errors
-    /// The first error that a task of the group ended with.
-    pub async fn shutdown(&self) -> Result<(), TaskError> {
+    /// Asks every task to finish and waits for all of them. An error of the group is left to who shuts it down.
+    pub async fn finish(&self) {
         self.request_stop();
         self.tracker.close();
         self.tracker.wait().await;
+    }
+
+    /// Asks every task to finish, waits for all of them, and reports the first error, once.
+    ///
+    /// # Errors
+    /// The first error that a task of the whole group ended with, if nobody has been told before.
+    pub async fn shutdown(&self) -> Result<(), TaskError> {
+        self.finish().await;
         match self.first_error.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Some(error) => Err(error),
             None => Ok(()),
@@ -190,7 +195,8 @@ mod tests {
         let (part, other) = (whole.child(), whole.child());
         part.spawn_fallible("fails", |_| async { Err("no more") });
         other.stop().requested().await;
-        assert!(whole.shutdown().await.is_err());
+        other.finish().await;
+        assert!(whole.shutdown().await.is_err(), "nobody has been told before");
     }
 
     #[tokio::test]

@@ -8,9 +8,9 @@
 //! Ranges leave a log whole. So one is no longer than a segment of its topic is to be, in bytes and in time: time is parted
 //! into spans of that length, and neighbours of one span become one.
 
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 
-use crate::Reference;
+use crate::{ObjectName, Reference};
 
 /// What is worth being written once more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,6 +58,24 @@ impl Rule {
             end = begin - usize::from(begin > 0 && is_long(begin - 1));
         }
         None
+    }
+
+    /// The first neighbours that lie in `objects`, by their places: as many as make one range.
+    pub fn lying_in(
+        &self,
+        references: &[Reference],
+        objects: &BTreeSet<ObjectName>,
+        segment: Segment,
+    ) -> Option<Range<usize>> {
+        let begin = references.iter().position(|it| objects.contains(&it.object))?;
+        let (run, spans) = (&references[begin..], spans(references, segment.ms));
+        let longest = segment.bytes.min(self.enough as u64 * u64::from(self.long_bytes));
+        let mut sum = 0;
+        let fits = run.iter().zip(&spans[begin..]).take_while(|(reference, span)| {
+            sum += u64::from(reference.data.len);
+            objects.contains(&reference.object) && **span == spans[begin] && sum <= longest
+        });
+        Some(begin..begin + fits.count().max(1))
     }
 
     /// Where the run of short ranges begins that ends before place `end`.
@@ -185,6 +203,22 @@ mod tests {
         // What is written again has old timestamps now and then.
         short[50].max_timestamp = Timestamp(7);
         assert_eq!(within_hours(&short), Some(40..ENOUGH + 41));
+    }
+
+    #[test]
+    fn neighbours_in_the_same_objects_are_written_once_more_as_long_as_they_make_one_range() {
+        let some = references([100, 200, 300, LONG_BYTES, 100, 100]);
+        let lying_in = |places: &[usize], segment| {
+            let objects = places.iter().map(|place| some[*place].object).collect();
+            RULE.lying_in(&some, &objects, segment)
+        };
+        assert_eq!(lying_in(&[], SEGMENT), None);
+        assert_eq!(lying_in(&[1, 2, 5], SEGMENT), Some(1..3), "the others are next");
+        assert_eq!(lying_in(&[2, 3, 4], SEGMENT), Some(2..5));
+        assert_eq!(lying_in(&[0, 1, 2], Segment { bytes: 350, ..SEGMENT }), Some(0..2));
+        assert_eq!(lying_in(&[3], Segment { bytes: 350, ..SEGMENT }), Some(3..4), "one at least");
+        // A millisecond lies between two of them.
+        assert_eq!(lying_in(&[1, 2, 3], Segment { ms: 2, ..SEGMENT }), Some(1..2));
     }
 
     #[test]

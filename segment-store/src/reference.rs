@@ -45,6 +45,11 @@ pub struct Reference {
 }
 
 impl Reference {
+    /// How many bytes of its object there are for it: batches, their index, and what the directory says of them at most.
+    pub fn takes_bytes(&self) -> u64 {
+        u64::from(self.data.len) + u64::from(self.index.len) + DIRECTORY_BYTES
+    }
+
     /// References as they are handed to another process: in the format that checkpoints have.
     pub fn encode(references: &[Self]) -> Bytes {
         let mut to = BytesMut::with_capacity(8 + references.len() * 2 * LEAST_BYTES);
@@ -63,6 +68,9 @@ impl Reference {
         Ok(references)
     }
 }
+
+/// What a directory says of a chunk, at most.
+const DIRECTORY_BYTES: u64 = 64;
 
 const WAL_SLOT: u64 = 1;
 const WAL_FILE: u64 = 2;

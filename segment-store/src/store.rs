@@ -9,6 +9,7 @@ use object_store::{
     GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
     path::Path as StorePath,
 };
+use weir_ids::Timestamp;
 use weir_runtime::blocking;
 
 use crate::{ByteRange, ObjectName, Part, Retry, hedge::Hedges, ranges};
@@ -220,6 +221,18 @@ impl Store {
         }
         let found = self.objects.head(&StorePath::from(text.as_str())).await;
         Ok(found.map_err(|error| failed(&text, &error))?.size)
+    }
+
+    /// When an object was written, by the store's clock.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if it is not there.
+    pub async fn written_at(&self, name: ObjectName) -> Result<Timestamp, StoreError> {
+        let text = name.to_string();
+        let path = StorePath::from(text.as_str());
+        let head =
+            || async { self.objects.head(&path).await.map_err(|error| failed(&text, &error)) };
+        Ok(Timestamp(self.again(name, head).await?.last_modified.timestamp_millis()))
     }
 
     /// The last `wanted` bytes of an object, or all of a shorter one, and how long it is.

@@ -31,7 +31,10 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 use weir_ids::{ClaimNumber, Slot, TopicPartition};
 use weir_runtime::watch;
 
@@ -56,7 +59,16 @@ pub(crate) struct CheckpointHandle {
 pub(crate) struct CheckpointInbox {
     messages: mpsc::UnboundedReceiver<Message>,
     chain_bytes: Arc<AtomicU64>,
-    written: watch::Sender<u64>,
+    written: watch::Sender<Written>,
+}
+
+/// A checkpoint that was written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Written {
+    /// 0: none yet.
+    pub(crate) number: u64,
+    /// It was written before.
+    pub(crate) at: Instant,
 }
 
 enum Message {
@@ -77,7 +89,7 @@ impl CheckpointHandle {
     pub(crate) fn new() -> (Self, CheckpointInbox) {
         let (sender, messages) = mpsc::unbounded_channel();
         let chain_bytes = Arc::new(AtomicU64::new(0));
-        let written = watch::Sender::new(0);
+        let written = watch::Sender::new(Written { number: 0, at: Instant::now() });
         let inbox = CheckpointInbox { messages, chain_bytes: Arc::clone(&chain_bytes), written };
         (Self { sender, chain_bytes }, inbox)
     }
@@ -147,8 +159,8 @@ impl CheckpointHandle {
 }
 
 impl CheckpointInbox {
-    /// Sees the number of the last checkpoint that was written.
-    pub(crate) fn written(&self) -> watch::Receiver<u64> {
+    /// Sees the last checkpoint that was written.
+    pub(crate) fn written(&self) -> watch::Receiver<Written> {
         self.written.subscribe()
     }
 }

@@ -21,7 +21,7 @@ use weir_runtime::{
 use weir_segment_store::{ObjectName, Reader, ReaderSettings, Store, journal::Journal};
 
 use super::{
-    CheckpointInbox, CheckpointSettings, Message, claims::Claims, failed::Failed,
+    CheckpointInbox, CheckpointSettings, Message, Written, claims::Claims, failed::Failed,
     numbers::ObjectNumbers, patience::Patience, triggers::Waiting, write::Pending,
 };
 use crate::{
@@ -69,7 +69,7 @@ pub(crate) struct Checkpointer {
     /// The chain that was written last.
     pub(super) chain: Numbers,
     pub(super) chain_bytes: Arc<AtomicU64>,
-    pub(super) written: watch::Sender<u64>,
+    pub(super) written: watch::Sender<Written>,
     /// Partitions that were folded since the last checkpoint was put together.
     pub(super) folded: BTreeSet<TopicPartition>,
     /// Where logs are to begin, of those that began before this when the last checkpoint was put together.
@@ -121,7 +121,7 @@ impl Checkpointer {
             tail_bytes: 0,
             chain: Numbers::default(),
             chain_bytes: Arc::default(),
-            written: watch::Sender::new(0),
+            written: watch::Sender::new(Written { number: 0, at: Instant::now() }),
             folded: BTreeSet::new(),
             starts: BTreeMap::new(),
             unpublished_starts: Vec::new(),

@@ -16,6 +16,7 @@ use weir_segment_store::{
 };
 
 use super::{
+    Written,
     claims::Unlisted,
     content,
     failed::Failed,
@@ -218,6 +219,6 @@ impl Checkpointer {
         self.unpublished = Some(pointer);
         self.deps.metrics.checkpoints.inc();
         self.deps.numbers.written(self.chain.last);
-        self.written.send_replace(self.chain.last);
+        self.written.send_replace(Written { number: self.chain.last, at: Instant::now() });
     }
 }

@@ -15,7 +15,7 @@ use weir_segment_store::Reader;
 
 use super::{
     Acks, Append, AppendError, Appended, BrokerClient, Entries, Isolation, Offsets, Origin, Places,
-    Read, ReadError, ReadOutcome, Refused, TailEvent, TailSource, TimestampMatch,
+    Read, ReadError, ReadOutcome, Refused, TailEvent, TailSource, Thin, TimestampMatch,
 };
 
 /// How long a check waits for what must come.
@@ -284,7 +284,7 @@ impl Ground {
     }
 
     async fn a_session_reports_what_it_owns(&self) {
-        let report = within(self.broker.references()).await.unwrap();
+        let report = within(self.broker.references(Thin::default())).await.unwrap();
         for partition in &self.owned {
             assert!(report.partitions.contains(partition), "{partition}");
         }

@@ -26,7 +26,7 @@ pub use append::{
 pub use read::{
     Entries, Isolation, Offsets, Places, Read, ReadError, ReadOutcome, TailEvent, TimestampMatch,
 };
-pub use report::SessionReport;
+pub use report::{SessionReport, Thin};
 pub use tail::{TailSink, TailSource, tail};
 
 /// One broker.
@@ -75,8 +75,9 @@ pub trait BrokerClient: Send + Sync {
         before: Option<Offset>,
     ) -> Result<Offset, ReadError>;
 
-    /// Everything that the broker's session refers to, for the collector.
-    async fn references(&self) -> Result<SessionReport, ReadError>;
+    /// Everything that the broker's session refers to, for the collector, which tells it what had better be written
+    /// once more.
+    async fn references(&self, thin: Thin) -> Result<SessionReport, ReadError>;
 
     /// Opens a stream of news about partitions with a waiting reader.
     fn tail(&self) -> TailSource;

@@ -17,7 +17,8 @@ use super::candidates::Unnamed;
 pub(super) struct Fences(BTreeSet<ObjectName>);
 
 impl Fences {
-    /// Takes out of `due` what must never be deleted, and what is gone already.
+    /// Takes out of `due` what must never be deleted, and what is gone already. What can't be understood is spared, this
+    /// time.
     pub(super) async fn spare(
         &mut self,
         store: &Store,
@@ -32,7 +33,7 @@ impl Fences {
         let (small, mut doomed): (Vec<_>, Vec<_>) = due.into_iter().partition(is_small);
         let look = |name| async move {
             match is_kept(store, name).await {
-                Ok(kept) => Ok(Some((name, kept))),
+                Ok(kept) => Ok(kept.map(|kept| (name, kept))),
                 Err(StoreError::NotFound(_)) => Ok(None),
                 Err(error) => Err(error),
             }
@@ -45,9 +46,41 @@ impl Fences {
                 Some((name, true)) if is_planted(Bug::FenceDeleted) => doomed.push(name),
                 Some((name, true)) => drop(self.0.insert(name)),
                 Some((name, false)) => doomed.push(name),
+                // It has gone, or could not be understood this time.
                 None => {}
             }
         }
         Ok(doomed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    };
+
+    use weir_ids::{SessionId, Slot};
+    use weir_segment_store::testing::{Fate, FaultyObjects, Request, body};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_read_wrong_is_no_fence_for_ever() {
+        let rots = AtomicBool::new(true);
+        let objects = FaultyObjects::new(move |request: Request, _: &str| match request {
+            Request::Get if rots.swap(false, Ordering::Relaxed) => Fate::Rots(3),
+            _ => Fate::Done,
+        });
+        let store = Store::new(Arc::new(objects), None);
+        let (session, slot) = (SessionId(1), Slot(7));
+        let (name, empty) = (ObjectName::WalSlot { session, slot }, body(session, slot, vec![]));
+        store.create(name, &empty.parts).await.unwrap();
+        let unnamed = Unnamed::from([(name, empty.len)]);
+        let mut fences = Fences::default();
+        let mut spare = async || fences.spare(&store, vec![name], &unnamed, 1).await.unwrap();
+        assert_eq!(spare().await, []);
+        assert_eq!(spare().await, [name]);
     }
 }

@@ -12,7 +12,10 @@ use weir_meta::model::CheckpointPointer;
 use weir_runtime::planted::{Bug, is_planted};
 use weir_segment_store::{ObjectName, checkpoint::Chain, pages::PageRef};
 
-use super::candidates::{Unnamed, candidates};
+use super::{
+    candidates::candidates,
+    marks::{Found, Marks},
+};
 use crate::{Named, client::SessionReport, recovery::Census};
 
 /// Why a round ends without having found anything out. A later one may.
@@ -40,7 +43,7 @@ pub enum Skipped {
 /// A round that reads chains.
 #[derive(Debug)]
 pub(super) struct Begun {
-    unnamed: Unnamed,
+    marks: Marks,
     pages: BTreeMap<PageRef, Offset>,
     /// Sessions that were live when the round began.
     live: BTreeSet<SessionId>,
@@ -53,7 +56,7 @@ pub(super) struct Begun {
 /// A round that asks sessions.
 #[derive(Debug)]
 pub(super) struct Asking {
-    unnamed: Unnamed,
+    marks: Marks,
     /// Pages that are named, and from which offset on what they list is needed.
     pages: BTreeMap<PageRef, Offset>,
     missing: BTreeSet<SessionId>,
@@ -77,7 +80,7 @@ impl Begun {
         }
         let live = census.wals.iter().filter(|(_, (wal, _))| wal.sealed.is_none());
         Ok(Self {
-            unnamed: candidates(listed, &census.wals),
+            marks: Marks::new(candidates(listed, &census.wals)),
             pages: BTreeMap::new(),
             live: live.map(|(session, _)| *session).collect(),
             claimed: census.claimed.into_iter().collect(),
@@ -95,18 +98,14 @@ impl Begun {
     /// logs need the session. The slots behind it are no candidates.
     pub(super) fn chain(&mut self, session: SessionId, checkpoints: &[ObjectName], chain: &Chain) {
         self.chains.remove(&session);
-        for name in checkpoints {
-            self.unnamed.remove(name);
-        }
+        checkpoints.iter().for_each(|name| self.marks.name(name));
         let from = self.needs.partition_point(|(needed, _)| *needed < session);
         let needs = self.needs[from..].iter().take_while(|(needed, _)| *needed == session);
         let mut named = Named { pages: std::mem::take(&mut self.pages), ..Named::default() };
         for listing in needs.filter_map(|(_, partition)| chain.partitions.get(partition)) {
             named.add(listing);
         }
-        for name in &named.objects {
-            self.unnamed.remove(name);
-        }
+        named.objects.iter().for_each(|name| self.marks.name(name));
         self.pages = named.pages;
     }
 
@@ -119,10 +118,10 @@ impl Begun {
         }
         if is_planted(Bug::SessionsNotAsked) {
             let (missing, unowned) = Default::default();
-            return Ok(Asking { unnamed: self.unnamed, pages: self.pages, missing, unowned });
+            return Ok(Asking { marks: self.marks, pages: self.pages, missing, unowned });
         }
-        let (unnamed, pages, unowned) = (self.unnamed, self.pages, self.claimed);
-        Ok(Asking { unnamed, pages, missing: live, unowned })
+        let (marks, pages, unowned) = (self.marks, self.pages, self.claimed);
+        Ok(Asking { marks, pages, missing: live, unowned })
     }
 }
 
@@ -146,6 +145,7 @@ impl Asking {
             return Err(Skipped::Ended(asked));
         }
         self.name(report.named);
+        self.hold(&report.held);
         for partition in &report.partitions {
             self.unowned.remove(partition);
         }
@@ -155,12 +155,15 @@ impl Asking {
 
     /// This is needed.
     pub(super) fn name(&mut self, named: Named) {
-        for name in &named.objects {
-            self.unnamed.remove(name);
-        }
+        named.objects.iter().for_each(|name| self.marks.name(name));
         let mut all = Named { pages: std::mem::take(&mut self.pages), ..Named::default() };
         named.pages.into_iter().for_each(|(page, from)| all.add_page(page, from));
         self.pages = all.pages;
+    }
+
+    /// Partitions refer to so many bytes.
+    pub(super) fn hold(&mut self, held: &BTreeMap<ObjectName, u64>) {
+        held.iter().for_each(|(name, bytes)| self.marks.hold(name, *bytes));
     }
 
     /// A page that is named and has not been read, and from which offset on what it lists is needed.
@@ -168,8 +171,8 @@ impl Asking {
         self.pages.pop_first()
     }
 
-    /// What nobody has named. All pages must have been read.
-    pub(super) fn end(self) -> Result<Unnamed, Skipped> {
+    /// What nobody has named, and of what little is needed. All pages must have been read.
+    pub(super) fn end(self) -> Result<Found, Skipped> {
         assert!(
             self.pages.is_empty(),
             "pages are read before anything counts as unnamed: {self:?}"
@@ -179,7 +182,7 @@ impl Asking {
         }
         match self.unowned.first() {
             Some(partition) => Err(Skipped::Unowned(*partition)),
-            None => Ok(self.unnamed),
+            None => Ok(self.marks.found()),
         }
     }
 }

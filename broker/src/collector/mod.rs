@@ -3,8 +3,8 @@
 //! A round ([`round`]) lists the store and decides what may go if nobody names it ([`candidates`]), reads
 //! the published chains of all sessions that some log needs, then asks every live session what it refers
 //! to ([`marking`]). What nobody has named goes after a grace ([`grace`]), unless it is a fence ([`fences`]) or
-//! a file that holds what may be needed ([`files`]). Beside that the logs of sealed
-//! sessions are brought to their end ([`settling`]). The rules are those of `docs/proof.md`; the model in
+//! a file that holds what may be needed ([`files`]). Owners are told of what little is needed of ([`thinning`]), for
+//! objects go whole. Beside that the logs of sealed sessions are brought to their end ([`settling`]). The rules are those of `docs/proof.md`; the model in
 //! `tests/model` is the specification.
 //!
 //! Invariants:
@@ -18,7 +18,7 @@
 //! Listings may be behind: what one misses is found by a later round, and what is gone already is no
 //! error. Creates that were delayed land late and are swept again.
 //!
-//! Memory: some thirty bytes an object of the store while a round runs, and about as much for each that
+//! Memory: some fifty bytes an object of the store while a round runs, and about as much for each that
 //! waits; and what a live session reports, one at a time for a few sessions.
 
 mod candidates;
@@ -28,9 +28,11 @@ mod files;
 mod floor;
 mod grace;
 mod marking;
+mod marks;
 mod round;
 mod settling;
 mod task;
+mod thinning;
 mod unneeded;
 
 pub use floor::{FloorError, MetadataIsOlder, refuse_if_metadata_is_older};

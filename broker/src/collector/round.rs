@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::time::{Instant, timeout};
-use weir_ids::SessionId;
+use weir_ids::{Offset, SessionId, TopicPartition};
 use weir_meta::{
     Error as MetaError, TrimError,
     model::{CheckpointPointer, Record, Wal},
@@ -20,11 +20,12 @@ use super::{
     files::Files,
     floor::{MetadataIsOlder, strangers},
     marking::{Asking, Begun, Skipped},
+    marks::Found,
     settling::{Settling, settle},
 };
 use crate::{
     client::SessionReport,
-    named::listed_by,
+    named::{Listed, listed_by},
     recovery::{Census, SessionError, read_chain},
 };
 
@@ -92,9 +93,11 @@ impl Collector {
         self.read_chains(&mut begun).await?;
         let mut asking = begun.ask(self.live().await?)?;
         self.ask(&mut asking).await?;
-        self.read_pages(&mut asking).await?;
-        let unnamed = asking.end()?;
-        let due = self.grace.found(&unnamed, Instant::now(), self.settings.grace);
+        let listed_at = self.read_pages(&mut asking).await?;
+        let Found { unnamed, thin } = asking.end()?;
+        let (now, grace) = (Instant::now(), self.settings.grace);
+        self.thinning.found(&thin, listed_at, now, grace);
+        let due = self.grace.found(&unnamed, now, grace);
         let due = files.spare(&*self.deps.journal, due, self.settings.requests).await?;
         let deleted = self.sweep(due, &unnamed).await?;
         Ok(Collected { deleted, waiting: unnamed.len() - deleted, forgotten })
@@ -179,12 +182,16 @@ impl Collector {
         Ok(())
     }
 
-    /// Reads what is named by pages only.
-    async fn read_pages(&self, asking: &mut Asking) -> Result<(), RoundError> {
+    /// Reads what is named by pages only. Returns which of them list something in what owners were told is thin.
+    async fn read_pages(
+        &self,
+        asking: &mut Asking,
+    ) -> Result<BTreeSet<(TopicPartition, Offset)>, RoundError> {
+        let (thin, mut listed_at) = (&self.thinning.told().objects, BTreeSet::new());
         loop {
             let pages: Vec<_> = std::iter::from_fn(|| asking.take_page()).collect();
             if pages.is_empty() || is_planted(Bug::PagesNotRead) {
-                return Ok(());
+                return Ok(listed_at);
             }
             let reader = &self.reader;
             let reads = pages
@@ -192,8 +199,10 @@ impl Collector {
                 .map(|(page, from)| async move { listed_by(reader, &page, from).await });
             let reads: Vec<_> = reads.collect();
             let mut listed = stream::iter(reads).buffer_unordered(self.settings.requests);
-            while let Some(named) = listed.try_next().await? {
+            while let Some(Listed { named, held, at }) = listed.try_next().await? {
                 asking.name(named);
+                asking.hold(&held);
+                listed_at.extend(held.keys().any(|name| thin.contains(name)).then_some(at));
             }
         }
     }
@@ -207,7 +216,9 @@ impl Collector {
         let found = self.deps.view.with(|now| Some(now.session(session)?.session.node));
         let broker = found.and_then(|node| self.deps.brokers.broker(node));
         let broker = broker.ok_or_else(not_reported)?;
-        let report = timeout(self.settings.report_within, broker.references()).await;
+        let report =
+            timeout(self.settings.report_within, broker.references(self.thinning.told().clone()))
+                .await;
         let report = report.ok().and_then(Result::ok).ok_or_else(not_reported)?;
         let wal = self.deps.metadata.wal(session).await?;
         let is_live = wal.is_some_and(|wal| wal.value.sealed.is_none());

@@ -14,7 +14,7 @@ use weir_meta::{
 use weir_runtime::{Stop, Tasks, watch};
 use weir_segment_store::{Reader, ReaderSettings, Store, journal::Journal};
 
-use super::{Collected, RoundError, fences::Fences, grace::Grace};
+use super::{Collected, RoundError, fences::Fences, grace::Grace, thinning::Thinning};
 use crate::{catalog, client::Brokers};
 
 /// What a collector works with. Cheap to clone.
@@ -68,6 +68,7 @@ pub struct Collector {
     pub(super) deps: CollectorDeps,
     pub(super) settings: CollectorSettings,
     pub(super) grace: Grace,
+    pub(super) thinning: Thinning,
     pub(super) fences: Fences,
     pub(super) reader: Reader,
 }
@@ -77,7 +78,8 @@ impl Collector {
     /// [`Collector::start`].
     pub fn new(deps: CollectorDeps, settings: CollectorSettings) -> Self {
         let reader = Reader::new(deps.store.clone(), ReaderSettings::default());
-        Self { deps, settings, grace: Grace::default(), fences: Fences::default(), reader }
+        let (grace, thinning, fences) = Default::default();
+        Self { deps, settings, grace, thinning, fences, reader }
     }
 
     /// Stands for election on this node and runs rounds whenever it is elected, as one of `tasks`.

@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use tokio::time::sleep;
-use weir_ids::{LeaderEpoch, Offset, TopicPartition};
-use weir_runtime::{Stop, blocking};
+use weir_ids::{LeaderEpoch, Offset, Timestamp, TopicPartition};
+use weir_runtime::Stop;
 use weir_segment_store::{
     ReadError, Reader, ReaderSettings, Reference, Stored,
     pages::{Entries, PageRef},
@@ -19,6 +19,7 @@ use crate::{
     Lifetime,
     fold::{Due, Failed, FolderDeps, Read, groups, read_all},
     shard::ShardHandle,
+    store_clock::StoreClock,
 };
 
 /// How many bytes of records are read together to note their keys.
@@ -28,6 +29,7 @@ const NOTED_BYTES: u64 = 8 << 20;
 pub(crate) struct Compactor {
     deps: FolderDeps,
     settings: CompactionSettings,
+    clock: StoreClock,
     reader: Reader,
     /// Partitions with a range that can't be read: not tried again in this session.
     rotten: BTreeSet<TopicPartition>,
@@ -44,11 +46,11 @@ struct Waiting {
 }
 
 impl Compactor {
-    pub(crate) fn new(deps: FolderDeps, settings: CompactionSettings) -> Self {
+    pub(crate) fn new(deps: FolderDeps, settings: CompactionSettings, clock: StoreClock) -> Self {
         // Nothing is read twice.
         let none = ReaderSettings { block_cache_bytes: 0, ..ReaderSettings::default() };
         let reader = Reader::new(deps.store.clone(), none);
-        Self { deps, settings, reader, rotten: BTreeSet::new() }
+        Self { deps, settings, clock, reader, rotten: BTreeSet::new() }
     }
 
     /// Compacts what is worth it, now and then, until `stop`.
@@ -79,13 +81,14 @@ impl Compactor {
 
     /// One pass over each partition that is worth it.
     async fn round(&mut self) -> Result<(), Failed> {
+        let Some(now) = self.clock.now().await else { return Ok(()) };
         let (shards, mut waiting) = (Arc::clone(&self.deps.shards), Waiting::default());
         for shard in &*shards {
             let mut after = None;
-            while let Some(dirty) = shard.dirty(after, self.settings.least_bytes).await? {
+            while let Some(dirty) = shard.dirty(after, self.settings.least_bytes, now).await? {
                 after = Some(dirty.partition);
                 if !self.rotten.contains(&dirty.partition) {
-                    self.pass(shard, dirty, &mut waiting).await?;
+                    self.pass(shard, dirty, now, &mut waiting).await?;
                 }
             }
         }
@@ -96,11 +99,12 @@ impl Compactor {
         &mut self,
         shard: &ShardHandle,
         dirty: Dirty,
+        now: Timestamp,
         waiting: &mut Waiting,
     ) -> Result<(), Failed> {
         let id = dirty.partition;
         let passed = if dirty.pages.is_empty() {
-            self.compact(dirty, waiting).await
+            self.compact(dirty, now, waiting).await
         } else {
             self.unpage(shard, dirty).await
         };
@@ -138,10 +142,14 @@ impl Compactor {
         Ok(())
     }
 
-    async fn compact(&self, dirty: Dirty, waiting: &mut Waiting) -> Result<(), Failed> {
+    async fn compact(
+        &self,
+        dirty: Dirty,
+        now: Timestamp,
+        waiting: &mut Waiting,
+    ) -> Result<(), Failed> {
         let Dirty { partition, epoch, cleaned, references, delete_retention_ms, .. } = dirty;
         let (latest, until) = self.note_keys(&references, cleaned).await?;
-        let now = self.deps.runtime.now();
         let filter = Arc::new(Filter { latest, until, now, delete_retention_ms });
         let touched = references.partition_point(|reference| reference.base < until);
         for group in groups(&references[..touched], self.settings.object_bytes) {
@@ -152,7 +160,7 @@ impl Compactor {
             }
             let stored = self.read(group).await?;
             let (filter, of_group) = (Arc::clone(&filter), due.references.clone());
-            let left = blocking(move || filter.all(&of_group, stored)).await;
+            let left = self.deps.runtime.compute(move || filter.all(&of_group, stored)).await;
             waiting.bytes += left.iter().map(|stored| stored.bytes.len() as u64).sum::<u64>();
             waiting.reads.push((due, left));
         }
@@ -178,7 +186,7 @@ impl Compactor {
                 (latest, end)
             };
             let full;
-            (latest, full) = blocking(noting).await;
+            (latest, full) = self.deps.runtime.compute(noting).await;
             if let Some(until) = full {
                 return Ok((latest, until));
             }

@@ -6,6 +6,9 @@
 //! fold. One that fails is begun again later: nothing refers to it yet. What is not due any more is listed by pages
 //! ([`page`]) where there is much of it, so that an owner holds little, however old a partition is.
 //!
+//! Objects go whole. So what is needed of those of which little is (`Thin`; the collector finds them) is written once
+//! more, too ([`thin`]).
+//!
 //! Invariants:
 //! - A fold replaces references by others to the same batches of the same epochs, nothing else.
 //! - An object is named ([`Folding`]) from before it is written until partitions name it, or nobody ever will.
@@ -16,6 +19,7 @@ mod gather;
 mod page;
 mod read;
 mod task;
+mod thin;
 mod write;
 
 use std::{
@@ -26,7 +30,7 @@ use std::{
 use weir_ids::{LeaderEpoch, TopicPartition};
 use weir_segment_store::{
     ObjectName, Reference,
-    fold::Rule,
+    fold::{Rule, Segment},
     journal::Checkpointing,
     pages::{Page, PageRef},
 };
@@ -71,6 +75,15 @@ impl BrokerSettings {
     }
 }
 
+/// What of partitions is to be written once more.
+#[derive(Clone, Debug)]
+pub(crate) enum Wanted {
+    /// Short ranges, where enough of them lie side by side.
+    Short,
+    /// What lies in these objects.
+    In(Arc<BTreeSet<ObjectName>>),
+}
+
 /// Neighbours of one partition that are to become one range, as they were under an epoch.
 #[derive(Clone, Debug)]
 pub(crate) struct Due {
@@ -107,6 +120,16 @@ pub(crate) struct DuePage {
 pub(crate) struct Paged {
     pub(crate) due: DuePage,
     pub(crate) at: PageRef,
+}
+
+/// A page that a partition refers to, and that leads to something that is to be written once more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OldPage {
+    pub(crate) partition: TopicPartition,
+    pub(crate) epoch: LeaderEpoch,
+    pub(crate) lifetime: Lifetime,
+    pub(crate) segment: Segment,
+    pub(crate) page: PageRef,
 }
 
 /// The objects that folds are writing, or have written for partitions that do not name them yet. Clones share it.

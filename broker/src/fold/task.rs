@@ -8,11 +8,12 @@ use weir_ids::{Offset, SessionId, TopicPartition};
 use weir_runtime::{Runtime, Stop, watch};
 use weir_segment_store::{ReadError, Reader, ReaderSettings, Reference, Store, StoreError};
 
-use super::{Due, FoldSettings, Folding, gather::Read, read::read_all};
+use super::{Due, FoldSettings, Folding, Wanted, gather::Read, read::read_all};
 use crate::{
     Lifetime,
     buffers::Buffers,
-    checkpoint::{CheckpointHandle, ObjectNumbers},
+    checkpoint::{CheckpointHandle, ObjectNumbers, Written},
+    client::Thin,
     metrics::Metrics,
     shard::{Gone, ShardHandle},
 };
@@ -41,7 +42,8 @@ pub(crate) struct FolderDeps {
 /// The folds of one session.
 pub(crate) struct Folder {
     pub(super) deps: FolderDeps,
-    reader: Reader,
+    pub(super) reader: Reader,
+    thin: watch::Receiver<Arc<Thin>>,
     /// The partition that was looked at last: the next is behind it.
     after: Option<TopicPartition>,
     /// Partitions with a range that can't be read, by its first offset: not tried again in this session.
@@ -60,24 +62,32 @@ pub(crate) enum Failed {
 }
 
 impl Folder {
-    pub(crate) fn new(deps: FolderDeps) -> Self {
+    /// Folds of what `thin` says, too.
+    pub(crate) fn new(deps: FolderDeps, thin: watch::Receiver<Arc<Thin>>) -> Self {
         let reader = Reader::new(deps.store.clone(), ReaderSettings::default());
-        Self { deps, reader, after: None, rotten: BTreeMap::new() }
+        Self { deps, reader, thin, after: None, rotten: BTreeMap::new() }
     }
 
-    /// Folds what is due after each checkpoint in `written`, until `stop`.
-    pub(crate) async fn run(mut self, mut written: watch::Receiver<u64>, stop: Stop) {
+    /// Folds what is due after each checkpoint in `written`, and what is wanted, until `stop`.
+    pub(crate) async fn run(mut self, mut written: watch::Receiver<Written>, stop: Stop) {
         let mut troubled = false;
         loop {
-            tokio::select! {
+            let thin = tokio::select! {
                 biased;
                 () = stop.requested() => return,
-                changed = written.changed() => if changed.is_err() { return },
-            }
+                changed = self.thin.changed() => match changed {
+                    Ok(()) => Some(Arc::clone(&self.thin.borrow())),
+                    Err(_) => return,
+                },
+                changed = written.changed() => match changed {
+                    Ok(()) => None,
+                    Err(_) => return,
+                },
+            };
             let folded = tokio::select! {
                 biased;
                 () = stop.requested() => return,
-                folded = self.fold_all() => folded,
+                folded = self.tend(thin) => folded,
             };
             match folded {
                 Ok(()) => troubled = false,
@@ -91,11 +101,21 @@ impl Folder {
         }
     }
 
-    async fn fold_all(&mut self) -> Result<(), Failed> {
+    async fn tend(&mut self, thin: Option<Arc<Thin>>) -> Result<(), Failed> {
+        self.fold_all(Wanted::Short).await?;
+        self.page_off().await?;
+        match thin {
+            Some(thin) => self.thicken(&thin).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Folds all that is wanted.
+    pub(super) async fn fold_all(&mut self, wanted: Wanted) -> Result<(), Failed> {
         loop {
-            let dues = self.due().await?;
+            let dues = self.due(&wanted).await?;
             if dues.is_empty() {
-                return self.page_off().await;
+                return Ok(());
             }
             self.give_way().await;
             self.fold(dues).await?;
@@ -104,17 +124,14 @@ impl Folder {
 
     /// What is due of partitions that follow one another, about as much as makes one object: those behind the last that
     /// were looked at, or the first again.
-    async fn due(&mut self) -> Result<Vec<Due>, Failed> {
+    async fn due(&mut self, wanted: &Wanted) -> Result<Vec<Due>, Failed> {
         loop {
             let from = self.after;
             let mut dues = Vec::new();
             for shard in &*self.deps.shards {
-                dues.extend(shard.due(self.deps.settings, from).await?);
+                dues.extend(shard.due(self.deps.settings, wanted.clone(), from).await?);
             }
-            dues.retain(|due: &Due| {
-                let rotten = self.rotten.get(&due.partition);
-                rotten.is_none_or(|at| due.references.iter().all(|it| it.base != *at))
-            });
+            dues.retain(|due| !self.is_rotten(due));
             dues.sort_by_key(|due| due.partition);
             let mut bytes = 0;
             let wanted = dues.iter().take_while(|due| {
@@ -130,7 +147,13 @@ impl Folder {
         }
     }
 
-    async fn give_way(&self) {
+    /// Whether some of it could not be read before.
+    pub(super) fn is_rotten(&self, due: &Due) -> bool {
+        let rotten = self.rotten.get(&due.partition);
+        rotten.is_some_and(|at| due.references.iter().any(|it| it.base == *at))
+    }
+
+    pub(super) async fn give_way(&self) {
         for _ in 0..GIVE_WAY_MAX {
             if !self.deps.buffers.is_scarce() {
                 return;
@@ -149,7 +172,7 @@ impl Folder {
     }
 
     /// All that is due, in its order; without what can't be read.
-    async fn read(&mut self, dues: Vec<Due>) -> Result<Vec<Read>, Failed> {
+    pub(super) async fn read(&mut self, dues: Vec<Due>) -> Result<Vec<Read>, Failed> {
         let references: Vec<Reference> =
             dues.iter().flat_map(|due| &due.references).copied().collect();
         let mut read = references.iter().zip(read_all(&self.reader, &references).await);

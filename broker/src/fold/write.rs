@@ -9,11 +9,20 @@ use weir_segment_store::{
 };
 
 use super::{
-    Folded,
+    Folded, Named,
     gather::{Read, gather},
     task::{Failed, FolderDeps},
 };
 use crate::shard::ShardHandle;
+
+/// An object that is written.
+pub(super) struct Written {
+    /// What has become of what.
+    pub(super) folded: Vec<Folded>,
+    pub(super) len: u64,
+    /// To be kept until partitions name it.
+    pub(super) named: Named,
+}
 
 impl FolderDeps {
     pub(super) fn header(&self, number: u64, kind: Kind) -> Header {
@@ -27,13 +36,18 @@ impl FolderDeps {
         &self,
         reads: Vec<Read>,
     ) -> Result<(BTreeSet<TopicPartition>, u64), Failed> {
+        let Written { folded, len, named: _named } = self.write_sorted(reads).await?;
+        Ok((self.replace(folded).await?, len))
+    }
+
+    /// Writes an object.
+    pub(super) async fn write_sorted(&self, reads: Vec<Read>) -> Result<Written, Failed> {
         let number = self.numbers.next();
         let name = ObjectName::Sorted { session: self.session, number };
         let gathered = gather(&self.header(number, Kind::Sorted), reads);
-        let len = gathered.body.len;
-        let _named = self.folding.name(name);
+        let (len, named) = (gathered.body.len, self.folding.name(name));
         self.store.create(name, &gathered.body.parts).await?;
-        Ok((self.replace(gathered.folded(name)).await?, len))
+        Ok(Written { folded: gathered.folded(name), len, named })
     }
 
     /// Tells the shards. Returns the partitions that have changed meanwhile.

@@ -1,25 +1,32 @@
 //! References that are replaced by others to the same batches, or by pages that list them.
 
+use weir_ids::Offset;
 use weir_segment_store::{
     fold::{Rule, Segment},
-    pages::Page,
+    pages::{Page, PageRef},
 };
 
 use super::Partition;
-use crate::fold::{Due, DuePage, Folded, Paged};
+use crate::fold::{Due, DuePage, Folded, OldPage, Paged, Wanted};
 
 impl Partition {
-    /// Neighbours that are worth being written once more as one range.
-    pub(crate) fn due(&self, rule: &Rule) -> Option<Due> {
-        let references = &self.listing.references;
+    /// Neighbours that are to be written once more as one range.
+    pub(crate) fn due(&self, rule: &Rule, wanted: &Wanted) -> Option<Due> {
+        let (references, segment) = (&self.listing.references, self.segment());
         if self.frozen || self.compacting {
             return None;
         }
-        let segment = Segment { bytes: self.rules.segment_bytes, ms: self.rules.segment_ms };
-        let range = rule.due(references, segment)?;
+        let range = match wanted {
+            Wanted::Short => rule.due(references, segment)?,
+            Wanted::In(objects) => rule.lying_in(references, objects, segment)?,
+        };
         let references = references[range].to_vec();
         let (partition, epoch, lifetime) = (self.id, self.epoch, self.rules.lifetime());
         Some(Due { partition, epoch, lifetime, references })
+    }
+
+    fn segment(&self) -> Segment {
+        Segment { bytes: self.rules.segment_bytes, ms: self.rules.segment_ms }
     }
 
     /// They have been. Returns whether the partition refers to what was made of them from now on: not if some are
@@ -56,5 +63,26 @@ impl Partition {
         let is_paged = *epoch == self.epoch && self.listing.page_off(&page.entries, *at);
         assert!(self.listing.is_dense(), "{}: a page leaves a hole: {:?}", self.id, self.listing);
         is_paged
+    }
+
+    /// The page that leads to `offset`, if something of it is to be written once more.
+    pub(crate) fn page_of(&self, offset: Offset) -> Option<OldPage> {
+        if self.frozen || self.compacting {
+            return None;
+        }
+        let page = *self.listing.pages.iter().find(|it| it.base <= offset && offset <= it.last)?;
+        let (epoch, lifetime, segment) = (self.epoch, self.rules.lifetime(), self.segment());
+        Some(OldPage { partition: self.id, epoch, lifetime, segment, page })
+    }
+
+    /// Another page lists the same offsets. Returns whether the partition refers to it from now on: not if the old one
+    /// is gone.
+    pub(crate) fn page_replaced(&mut self, old: &OldPage, by: PageRef) -> bool {
+        let pages = &mut self.listing.pages;
+        let found = pages.iter_mut().find(|it| **it == old.page);
+        let Some(found) = found.filter(|_| old.epoch == self.epoch) else { return false };
+        *found = by;
+        assert!(self.listing.is_dense(), "{}: a page leaves a hole: {:?}", self.id, self.listing);
+        true
     }
 }

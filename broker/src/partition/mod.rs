@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use weir_ids::{LeaderEpoch, Offset, Timestamp, TopicPartition};
 use weir_runtime::planted::{Bug, is_planted};
-use weir_segment_store::checkpoint::Listing;
+use weir_segment_store::{Reference, checkpoint::Listing};
 
 pub(crate) use append::{Accepted, Verdict};
 pub(crate) use covered::Covered;
@@ -185,6 +185,11 @@ impl Partition {
     /// Names what its records are read from.
     pub(crate) fn add_to(&self, named: &mut Named) {
         named.add(&self.listing);
+    }
+
+    /// Where its records are, but for those that pages list.
+    pub(crate) fn references(&self) -> &[Reference] {
+        &self.listing.references
     }
 
     /// Drops what the tail holds up to `last`, which has been checkpointed. Returns the bytes freed.

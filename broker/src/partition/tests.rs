@@ -19,7 +19,7 @@ use crate::{
         Acks, Append, Appended, Entries, Isolation, Origin, Places, Read, ReadError, Receipt,
         Refused, TimestampMatch, receipt, tail,
     },
-    fold::{Folded, Paged},
+    fold::{Folded, Paged, Wanted},
 };
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
@@ -517,7 +517,7 @@ fn the_oldest_go_while_there_is_more_than_there_may_be() {
 fn a_fold_replaces_what_was_read_and_nothing_else() {
     let rule = weir_segment_store::fold::Rule { enough: 4, long_bytes: 10_000 };
     let folded = |scene: &Scene| {
-        let due = scene.partition.due(&rule).unwrap();
+        let due = scene.partition.due(&rule, &Wanted::Short).unwrap();
         let (first, last) = (due.references[0], due.references[due.references.len() - 1]);
         let object = ObjectName::Sorted { session: weir_ids::SessionId(2), number: 1 };
         let by = vec![Reference { object, last: last.last, ..first }];
@@ -535,7 +535,7 @@ fn a_fold_replaces_what_was_read_and_nothing_else() {
     assert!(!begins_later.partition.folded(fold));
     let mut frozen = stored(&[100; 4], TopicRules::default());
     frozen.partition.freeze();
-    assert!(frozen.partition.due(&rule).is_none(), "another will do it");
+    assert!(frozen.partition.due(&rule, &Wanted::Short).is_none(), "another will do it");
 }
 
 /// A partition with two stored ranges of ten offsets more than stay outside of a page, as many as a page lists.

@@ -19,6 +19,7 @@ use crate::{
     checkpoint::CheckpointHandle,
     partition::Expired,
     shard::{Gone, LogStart, ShardHandle},
+    store_clock::StoreClock,
 };
 
 /// What retention works with.
@@ -26,6 +27,7 @@ pub(crate) struct Retention {
     pub(crate) shards: Arc<[ShardHandle]>,
     pub(crate) checkpoints: CheckpointHandle,
     pub(crate) reader: Reader,
+    pub(crate) clock: StoreClock,
     /// How long after a look at all partitions the next begins.
     pub(crate) interval: Duration,
 }
@@ -48,9 +50,10 @@ impl Retention {
     }
 
     async fn look(&self) -> Result<(), Gone> {
+        let Some(now) = self.clock.now().await else { return Ok(()) };
         for shard in &*self.shards {
             let mut starts = Vec::new();
-            for expired in shard.expired().await? {
+            for expired in shard.expired(now).await? {
                 let Expired { partition, epoch, .. } = expired;
                 let offset = self.start(expired).await;
                 starts.extend(offset.map(|offset| LogStart { partition, epoch, offset }));

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::client::{
     Append, BrokerClient, Brokers, Offsets, Read, ReadError, ReadOutcome, Receipt, SessionReport,
-    TailSource, TimestampMatch, receipt,
+    TailSource, Thin, TimestampMatch, receipt,
 };
 
 /// The brokers as one process reaches them: its own directly, others over its links.
@@ -241,10 +241,10 @@ impl BrokerClient for RemoteBroker {
         asked.await.unwrap_or(Err(ReadError::NotOwner(partition)))
     }
 
-    async fn references(&self) -> Result<SessionReport, ReadError> {
+    async fn references(&self, thin: Thin) -> Result<SessionReport, ReadError> {
         use wire::references_answer::Result as Told;
         let asked = self.ask(
-            async move |mut client| client.references(wire::Nothing::default()).await,
+            async move |mut client| client.references(wire::Thin::from(thin.clone())).await,
             |answer: wire::ReferencesAnswer| {
                 Ok(match answer.result.ok_or_else(|| convert::nonsense("no result"))? {
                     Told::Report(report) => Ok(convert::report(report)?),

@@ -15,7 +15,7 @@ use crate::{
     Named,
     client::{
         Acks, Append, Appended, Entries, Isolation, Offsets, Origin, Places, Read, ReadOutcome,
-        SessionReport, TailEvent, TimestampMatch,
+        SessionReport, TailEvent, Thin, TimestampMatch,
     },
 };
 
@@ -237,7 +237,9 @@ pub(super) fn timestamp_match(wire: wire::TimestampMatch) -> Result<TimestampMat
 
 impl From<SessionReport> for wire::Report {
     fn from(report: SessionReport) -> Self {
+        let held = |name| report.held.get(name).copied().unwrap_or(0);
         Self {
+            held: report.named.objects.iter().map(held).collect(),
             session: report.session.0,
             names: report.named.objects.iter().map(ToString::to_string).collect(),
             partitions: report.partitions.into_iter().map(Into::into).collect(),
@@ -247,17 +249,45 @@ impl From<SessionReport> for wire::Report {
     }
 }
 
+fn names<T: FromIterator<ObjectName>>(texts: Vec<String>) -> Result<T, Status> {
+    let name = |text| ObjectName::parse(text).map_err(|error| nonsense(&error.to_string()));
+    texts.iter().map(|text| name(text)).collect()
+}
+
+impl From<Thin> for wire::Thin {
+    fn from(thin: Thin) -> Self {
+        let (partitions, offsets) =
+            thin.listed_at.into_iter().map(|(partition, at)| (partition.into(), at.0)).unzip();
+        let objects = thin.objects.iter().map(ToString::to_string).collect();
+        Self { objects, partitions, offsets }
+    }
+}
+
+pub(super) fn thin(wire: wire::Thin) -> Result<Thin, Status> {
+    let partitions = partitions(wire::Partitions { partitions: wire.partitions })?;
+    if partitions.len() != wire.offsets.len() {
+        return Err(nonsense("not an offset a partition"));
+    }
+    let listed_at = partitions.into_iter().zip(wire.offsets.into_iter().map(Offset)).collect();
+    Ok(Thin { objects: names(wire.objects)?, listed_at })
+}
+
 pub(super) fn report(wire: wire::Report) -> Result<SessionReport, Status> {
-    let name =
-        |text: String| ObjectName::parse(&text).map_err(|error| nonsense(&error.to_string()));
     let pages = pages(&wire.pages)?;
     if pages.len() != wire.from.len() {
         return Err(nonsense("not an offset a page"));
     }
+    let names: Vec<ObjectName> = names(wire.names)?;
+    // From a broker that does not know, all of them are.
+    let held = if wire.held.is_empty() { vec![u64::MAX; names.len()] } else { wire.held };
+    if held.len() != names.len() {
+        return Err(nonsense("not a count of bytes an object"));
+    }
     Ok(SessionReport {
         session: SessionId(wire.session),
+        held: names.iter().copied().zip(held).filter(|(_, bytes)| *bytes > 0).collect(),
         named: Named {
-            objects: wire.names.into_iter().map(name).collect::<Result<_, _>>()?,
+            objects: names.into_iter().collect(),
             pages: pages.into_iter().zip(wire.from.into_iter().map(Offset)).collect(),
         },
         partitions: partitions(wire::Partitions { partitions: wire.partitions })?,

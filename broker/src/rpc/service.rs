@@ -182,10 +182,11 @@ impl wire::broker_server::Broker for Service {
 
     async fn references(
         &self,
-        _request: Request<wire::Nothing>,
+        request: Request<wire::Thin>,
     ) -> Result<Response<wire::ReferencesAnswer>, Status> {
         use wire::references_answer::Result as Told;
-        let told = match self.client.references().await {
+        let thin = convert::thin(request.into_inner())?;
+        let told = match self.client.references(thin).await {
             Ok(report) => Told::Report(report.into()),
             Err(error) => Told::Error(convert::error(&error)),
         };

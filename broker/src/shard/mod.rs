@@ -8,11 +8,11 @@
 mod task;
 mod tend;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::{mpsc, oneshot};
 use weir_ids::{LeaderEpoch, Offset, TopicId, TopicPartition};
-use weir_segment_store::checkpoint::Listing;
+use weir_segment_store::{ObjectName, checkpoint::Listing};
 
 pub(crate) use task::Shard;
 use tend::Tend;
@@ -60,6 +60,8 @@ pub(crate) type Listings = Vec<(TopicPartition, Listing)>;
 #[derive(Default)]
 pub(crate) struct Held {
     pub(crate) named: Named,
+    /// How many bytes of objects those that are open refer to, pages aside.
+    pub(crate) bytes: BTreeMap<ObjectName, u64>,
     /// Those that are open.
     pub(crate) partitions: Vec<TopicPartition>,
 }

@@ -13,7 +13,7 @@ use weir_segment_store::checkpoint::Listing;
 
 use super::{DurableChunk, Held, Listings, Message, QueuedAppend, ReadAnswers, Reads, ShardInbox};
 use crate::{
-    Named, TopicRules,
+    TopicRules,
     buffers::Buffers,
     client::{AppendError, Entries, ReadError, TailEvent, TailSink},
     partition::{Accepted, Answered, Claimed, Covered, Partition, Verdict},
@@ -140,7 +140,7 @@ impl Shard {
                     self.handle_unsubscribe(reader, partition);
                 }
             }
-            Message::Tend(tend) => self.handle_tend(tend, now),
+            Message::Tend(tend) => self.handle_tend(tend),
             Message::Rules(topic, rules) => self.handle_rules(topic, &rules),
             Message::Drain(done) => {
                 self.draining = true;
@@ -263,10 +263,16 @@ impl Shard {
     }
 
     fn references(&self) -> Held {
-        let mut named = Named::default();
-        self.partitions.values().for_each(|partition| partition.add_to(&mut named));
-        self.covered.values().for_each(|covered| covered.add_to(&mut named));
-        Held { named, partitions: self.partitions.keys().copied().collect() }
+        let mut held = Held::default();
+        for (id, partition) in &self.partitions {
+            partition.add_to(&mut held.named);
+            held.partitions.push(*id);
+            for reference in partition.references() {
+                *held.bytes.entry(reference.object).or_default() += reference.takes_bytes();
+            }
+        }
+        self.covered.values().for_each(|covered| covered.add_to(&mut held.named));
+        held
     }
 
     fn handle_durable(&mut self, chunks: Vec<DurableChunk>) {

@@ -8,29 +8,29 @@ use weir_ids::{Timestamp, TopicPartition};
 use super::{Gone, LogStart, Message, Shard, ShardHandle};
 use crate::{
     compaction::Dirty,
-    fold::{Due, DuePage, FoldSettings, Folded, Paged},
+    fold::{Due, DuePage, FoldSettings, Folded, Paged, Wanted},
     partition::{Expired, Partition},
 };
 
 /// What is asked of a shard, and told.
 pub(super) enum Tend {
-    Expired(oneshot::Sender<Vec<Expired>>),
+    Expired(Timestamp, oneshot::Sender<Vec<Expired>>),
     StartAt(Vec<LogStart>),
-    Due(FoldSettings, Option<TopicPartition>, oneshot::Sender<Vec<Due>>),
+    Due(FoldSettings, Wanted, Option<TopicPartition>, oneshot::Sender<Vec<Due>>),
     Folded(Vec<Folded>, oneshot::Sender<Vec<bool>>),
-    Dirty(Option<TopicPartition>, u64, oneshot::Sender<Option<Dirty>>),
+    Dirty(Option<TopicPartition>, u64, Timestamp, oneshot::Sender<Option<Dirty>>),
     DuePages(usize, usize, oneshot::Sender<Vec<DuePage>>),
     Paged(Vec<Paged>, oneshot::Sender<Vec<TopicPartition>>),
 }
 
 impl ShardHandle {
-    /// What may have to go of its partitions by their topics' rules.
+    /// What may have to go of its partitions by their topics' rules, `now`.
     ///
     /// # Errors
     /// When the shard has ended.
-    pub(crate) async fn expired(&self) -> Result<Vec<Expired>, Gone> {
+    pub(crate) async fn expired(&self, now: Timestamp) -> Result<Vec<Expired>, Gone> {
         let (answer, answered) = oneshot::channel();
-        self.send(Message::Tend(Tend::Expired(answer)));
+        self.send(Message::Tend(Tend::Expired(now, answer)));
         answered.await.map_err(|_| Gone)
     }
 
@@ -39,17 +39,18 @@ impl ShardHandle {
         self.send(Message::Tend(Tend::StartAt(starts)));
     }
 
-    /// What its partitions behind `after` have to be folded, in their order, until that is enough for one object.
+    /// What its partitions behind `after` have that is wanted, in their order, until that is enough for one object.
     ///
     /// # Errors
     /// When the shard has ended.
     pub(crate) async fn due(
         &self,
         settings: FoldSettings,
+        wanted: Wanted,
         after: Option<TopicPartition>,
     ) -> Result<Vec<Due>, Gone> {
         let (answer, answered) = oneshot::channel();
-        self.send(Message::Tend(Tend::Due(settings, after, answer)));
+        self.send(Message::Tend(Tend::Due(settings, wanted, after, answer)));
         answered.await.map_err(|_| Gone)
     }
 
@@ -62,9 +63,10 @@ impl ShardHandle {
         &self,
         after: Option<TopicPartition>,
         least_bytes: u64,
+        now: Timestamp,
     ) -> Result<Option<Dirty>, Gone> {
         let (answer, answered) = oneshot::channel();
-        self.send(Message::Tend(Tend::Dirty(after, least_bytes, answer)));
+        self.send(Message::Tend(Tend::Dirty(after, least_bytes, now, answer)));
         answered.await.map_err(|_| Gone)
     }
 
@@ -104,14 +106,14 @@ impl ShardHandle {
 }
 
 impl Shard {
-    pub(super) fn handle_tend(&mut self, tend: Tend, now: Timestamp) {
+    pub(super) fn handle_tend(&mut self, tend: Tend) {
         match tend {
-            Tend::Expired(answer) => drop(answer.send(self.expired(now))),
+            Tend::Expired(now, answer) => drop(answer.send(self.expired(now))),
             Tend::StartAt(starts) => self.handle_start_at(starts),
-            Tend::Due(settings, after, answer) => {
-                let _ = answer.send(self.due(settings, after));
+            Tend::Due(settings, wanted, after, answer) => {
+                let _ = answer.send(self.due(settings, &wanted, after));
             }
-            Tend::Dirty(after, least_bytes, answer) => {
+            Tend::Dirty(after, least_bytes, now, answer) => {
                 let _ = answer.send(self.dirty(after, least_bytes, now));
             }
             Tend::Folded(folded, answer) => drop(answer.send(self.handle_folded(folded))),
@@ -135,11 +137,16 @@ impl Shard {
         }
     }
 
-    fn due(&self, settings: FoldSettings, after: Option<TopicPartition>) -> Vec<Due> {
+    fn due(
+        &self,
+        settings: FoldSettings,
+        wanted: &Wanted,
+        after: Option<TopicPartition>,
+    ) -> Vec<Due> {
         let behind = after.map_or(Bound::Unbounded, Bound::Excluded);
         let partitions = self.partitions.range((behind, Bound::Unbounded));
         let mut bytes = 0;
-        let dues = partitions.filter_map(|(_, partition)| partition.due(&settings.rule));
+        let dues = partitions.filter_map(|(_, partition)| partition.due(&settings.rule, wanted));
         dues.take_while(|due| {
             let fits = bytes < settings.object_bytes;
             bytes += due.bytes();

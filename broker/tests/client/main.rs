@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::timeout;
 use weir_broker::client::{
-    Acks, Append, AppendError, BrokerClient, Origin, ReadError, TailEvent, conformance,
+    Acks, Append, AppendError, BrokerClient, Origin, ReadError, TailEvent, Thin, conformance,
 };
 use weir_ids::Timestamp;
 use weir_protocol::records::BatchBuilder;
@@ -74,7 +74,7 @@ async fn what_has_no_answer_when_the_broker_dies_is_unclear_and_the_next_is_sure
     assert_eq!(after, Err(AppendError::NotOwner(id(0))));
     let offsets = client.offsets(vec![id(0), foreign()]).await;
     assert_eq!(offsets, [Err(ReadError::NotOwner(id(0))), Err(ReadError::NotOwner(foreign()))]);
-    assert!(client.references().await.is_err());
+    assert!(client.references(Thin::default()).await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]

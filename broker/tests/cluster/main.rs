@@ -7,16 +7,17 @@ mod world;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
 };
 
+use weir_ids::Timestamp;
 use weir_meta::{
     Metadata,
     store::{Fault, Faulty, Memory},
 };
-use weir_runtime::{Random, Seeded};
+use weir_runtime::{Clock, Random, Runtime, Seeded, SystemClock};
 use weir_segment_store::testing::{Fate, FaultyObjects, Request};
 
 use world::{Kept, Node, PARTITIONS, World, until};
@@ -213,6 +214,34 @@ async fn old_records_go_and_never_come_back() {
     assert_eq!(again.offsets(0).await.log_start.0, 1);
     assert_eq!(again.read(0).await, ["b"]);
     again.end().await;
+}
+
+/// A machine's clock that is ahead.
+struct Ahead(Arc<AtomicI64>);
+
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        Timestamp(SystemClock.now().0 + self.0.load(Ordering::Relaxed))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_jumps_ahead_makes_nothing_old() {
+    const HOUR_MS: i64 = 3_600_000;
+    let mut world = World::new(healthy()).await;
+    let ahead = Arc::new(AtomicI64::new(0));
+    world.runtime = Runtime::new(Ahead(Arc::clone(&ahead)), Seeded::new(3));
+    let one = world.node(1).await;
+    one.append(0, world.batch("new", None)).await;
+    ahead.store(-2 * HOUR_MS, Ordering::Relaxed);
+    one.append(1, world.batch("old", None)).await;
+    assert!(one.checkpoint().await);
+    ahead.store(2 * HOUR_MS, Ordering::Relaxed);
+    world.configure("retention.ms", &HOUR_MS.to_string()).await;
+    until("what is old is gone", async || (one.offsets(1).await.log_start.0 == 1).then_some(()))
+        .await;
+    assert_eq!(one.read(0).await, ["new"]);
+    one.end().await;
 }
 
 /// Metadata that can be cut off.

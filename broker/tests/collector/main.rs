@@ -327,3 +327,67 @@ async fn what_records_were_in_that_were_deleted_goes_though_nothing_else_happens
     life.end().await;
     world.shutdown().await;
 }
+
+/// Partition 0 has most of what lies in each object, partition 1 the rest. Returns that.
+async fn write_beside_each_other(
+    world: &World,
+    life: &world::Life,
+    checkpoints: u8,
+    bytes: usize,
+) -> Vec<Vec<u8>> {
+    let mut values = Vec::new();
+    for number in 0..checkpoints {
+        for _ in 0..3 {
+            life.append(0, world.batch(&vec![number; bytes * 2])).await;
+        }
+        for _ in 0..2 {
+            life.append(1, world.batch(&vec![number; bytes])).await;
+            values.push(vec![number; bytes]);
+        }
+        assert!(life.broker.checkpoint().await);
+    }
+    values
+}
+
+/// Records of partition 0 are deleted; what is left is about what partition 1 has.
+async fn delete_the_neighbour(world: World, life: world::Life, values: &[Vec<u8>]) {
+    let left: u64 = values.iter().map(|value| value.len() as u64).sum();
+    assert!(world.bytes().await > left * 4);
+    life.client.delete_records(id(0), None).await.unwrap();
+    let mut collector = world.collector(Duration::ZERO);
+    for _ in 0..8 {
+        collector.round().await.unwrap();
+        pass(Duration::from_secs(330)).await;
+    }
+    assert_eq!(world.read(&life, 1).await, values);
+    let held = world.bytes().await;
+    assert!(held < left + left / 4 + 3_000, "{held} bytes are stored of {left}");
+    let dead = life.die().await;
+    world.end(dead).await;
+    let life = world.begin(1).await;
+    life.open(vec![0, 1]).await;
+    assert_eq!(world.read(&life, 1).await, values);
+    life.end().await;
+    world.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_lies_beside_deleted_records_does_not_keep_them_in_the_store() {
+    let world = World::new(fine).await;
+    let life = world.begin(1).await;
+    life.open(vec![0, 1]).await;
+    let values = write_beside_each_other(&world, &life, 2, 2_000).await;
+    delete_the_neighbour(world, life, &values).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_pages_list_beside_deleted_records_does_not_keep_them_either() {
+    let world = World::new(fine).await;
+    let life = world.begin(1).await;
+    life.open(vec![0, 1]).await;
+    // Ranges so long that they are not folded: there is a page a few of them.
+    let values = write_beside_each_other(&world, &life, 14, 300_000).await;
+    let report = life.report().await;
+    assert!(report.named.pages.keys().any(|page| page.level > 0), "{:?}", report.named.pages);
+    delete_the_neighbour(world, life, &values).await;
+}

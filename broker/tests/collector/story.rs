@@ -231,7 +231,8 @@ impl Story {
         }
         // Until no checkpoint names any more what was folded.
         pass(Duration::from_secs(420)).await;
-        for _ in 0..6 {
+        // What is needed of thin objects is written once more meanwhile.
+        for _ in 0..16 {
             self.round().await;
             pass(Duration::from_secs(60)).await;
         }

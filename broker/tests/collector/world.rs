@@ -15,7 +15,7 @@ use uuid::Uuid;
 use weir_broker::{
     Broker, BrokerDeps, BrokerSettings, LocalBroker, Named, SlotSettings, Tending, TopicRules,
     client::{
-        Acks, Append, BrokerClient, Brokers, Entries, Isolation, Origin, Read, SessionReport,
+        Acks, Append, BrokerClient, Brokers, Entries, Isolation, Origin, Read, SessionReport, Thin,
     },
     collector::{Collector, CollectorDeps, CollectorSettings},
     fsck::{Fsck, Plan, Rebuilt, founder},
@@ -196,12 +196,17 @@ impl World {
             }
             // It says all by its name.
             ObjectName::WalSlot { slot, .. } if self.files.is_some() => slot == FORGOTTEN,
-            name => is_kept(&self.truth(), name).await.unwrap(),
+            name => is_kept(&self.truth(), name).await.unwrap().unwrap(),
         }
     }
 
     pub(crate) async fn objects(&self) -> BTreeSet<ObjectName> {
         self.truth().list(None).await.unwrap().into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// How much is stored.
+    pub(crate) async fn bytes(&self) -> u64 {
+        self.truth().list(None).await.unwrap().into_iter().map(|(_, bytes)| bytes).sum()
     }
 
     pub(crate) fn collector_deps(&self) -> CollectorDeps {
@@ -391,7 +396,7 @@ impl Life {
     }
 
     pub(crate) async fn report(&self) -> SessionReport {
-        self.client.references().await.unwrap()
+        self.client.references(Thin::default()).await.unwrap()
     }
 
     /// Ends without order.

@@ -13,6 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use tokio::time::{interval, timeout};
 use uuid::Uuid;
 use weir_broker::client::{AppendError, BrokerClient, ReadError};
 use weir_ids::{Offset, PartitionIndex, TopicId, TopicPartition};
@@ -92,12 +93,27 @@ impl Story {
         let values: Vec<Vec<u8>> = (0..1 + self.below(4)).map(value).collect();
         let sequence = self.partitions[partition as usize].sequence;
         let records = self.world.batch(&values, Some((partition.into(), sequence)));
-        let base = self.life().append(partition, records.clone()).await.unwrap();
+        let base = self.append_as_a_client(partition, &records).await;
         let expected = &mut self.partitions[partition as usize];
         assert_eq!(base, expected.values.len() as i64, "offsets are dense");
         expected.sequence += values.len() as i32;
         expected.values.extend(values);
         expected.last_sent = Some((records, base));
+    }
+
+    /// A store that fails again and again makes the log tell that it is in trouble: a client tries again.
+    async fn append_as_a_client(&self, partition: u32, records: &Bytes) -> i64 {
+        let mut backoff = interval(Duration::from_millis(100));
+        let trying = async {
+            loop {
+                backoff.tick().await;
+                match self.life().append(partition, records.clone()).await {
+                    Err(AppendError::Storage(_)) if self.world.is_faulty() => {}
+                    appended => return appended.unwrap(),
+                }
+            }
+        };
+        timeout(Duration::from_secs(60), trying).await.unwrap()
     }
 
     async fn retry(&self, partition: u32) {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use weir_broker::client::{
     Acks, Append, AppendError, Appended, BrokerClient, Entries, Offsets, Origin, Read, ReadError,
-    ReadOutcome, Receipt, Resolver, SessionReport, TailSource, TimestampMatch, receipt,
+    ReadOutcome, Receipt, Resolver, SessionReport, TailSource, Thin, TimestampMatch, receipt,
 };
 use weir_ids::{LeaderEpoch, Offset, Timestamp, TopicPartition};
 use weir_protocol::records::{Batch, Patcher};
@@ -289,7 +289,7 @@ impl BrokerClient for FakeBroker {
         Ok(start)
     }
 
-    async fn references(&self) -> Result<SessionReport, ReadError> {
+    async fn references(&self, _: Thin) -> Result<SessionReport, ReadError> {
         Err(ReadError::Storage("refers to nothing".to_owned()))
     }
 

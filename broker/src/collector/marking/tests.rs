@@ -88,6 +88,7 @@ fn report(session: SessionId, names: &[ObjectName], partitions: &[u32]) -> Sessi
     SessionReport {
         session,
         named,
+        held: BTreeMap::new(),
         partitions: partitions.iter().copied().map(partition).collect(),
     }
 }
@@ -102,7 +103,7 @@ fn found(
     begun.chain(LIVE, &[checkpoint(LIVE, 2)], &chain(&[(0, in_chain)]));
     let mut asking = begun.ask(BTreeSet::from([LIVE]))?;
     asking.report(LIVE, report(LIVE, in_report, &[0]), true)?;
-    Ok(asking.end()?.into_keys().collect())
+    Ok(asking.end()?.unnamed.into_keys().collect())
 }
 
 #[test]
@@ -143,7 +144,7 @@ fn the_chain_of_an_ended_session_counts_for_partitions_that_need_it() {
     begun.chain(LIVE, &[], &Chain::empty());
     let mut asking = begun.ask(BTreeSet::from([LIVE])).unwrap();
     asking.report(LIVE, report(LIVE, &[], &[0, 1]), true).unwrap();
-    let found: Vec<_> = asking.end().unwrap().into_keys().collect();
+    let found: Vec<_> = asking.end().unwrap().unnamed.into_keys().collect();
     assert_eq!(found, [objects[1]], "partition 1 is adopted");
 }
 
@@ -167,11 +168,11 @@ fn a_session_that_ends_before_it_has_reported_ends_the_round() {
 fn every_live_session_must_report_and_so_must_one_begun_since() {
     let begin = || Begun::new(listed(&[]), census(&[])).unwrap();
     let asking = begin().ask(BTreeSet::from([LIVE])).unwrap();
-    assert_eq!(asking.end(), Err(Skipped::NotReported(LIVE)));
+    assert_eq!(asking.end().map(drop), Err(Skipped::NotReported(LIVE)));
     let mut asking = begin().ask(BTreeSet::from([LIVE, NEW])).unwrap();
     assert_eq!(asking.missing(), [LIVE, NEW]);
     asking.report(LIVE, report(LIVE, &[], &[]), true).unwrap();
-    assert_eq!(asking.end(), Err(Skipped::NotReported(NEW)));
+    assert_eq!(asking.end().map(drop), Err(Skipped::NotReported(NEW)));
 }
 
 #[test]
@@ -243,6 +244,23 @@ fn what_pages_list_stays_from_the_offset_on_that_is_needed() {
     let objects = [slot(DEAD, 2)].into();
     asking.name(Named { objects, ..Named::default() });
     assert_eq!(asking.take_page(), None);
-    let unnamed: Vec<_> = asking.end().unwrap().into_keys().collect();
+    let unnamed: Vec<_> = asking.end().unwrap().unnamed.into_keys().collect();
     assert_eq!(unnamed, [sorted(DEAD, 2)], "who names a page names the object that holds it");
+}
+
+#[test]
+fn of_an_object_must_be_needed_half() {
+    // Each has 5,000 bytes.
+    let [full, half, thin, stale] = [1, 2, 3, 4].map(|number| slot(DEAD, number));
+    let checkpoint = checkpoint(DEAD, 2);
+    let objects = [full, half, thin, stale, checkpoint];
+    let mut asking = Begun::new(listed(&objects), census(&[])).unwrap().ask([LIVE].into()).unwrap();
+    let mut told = report(LIVE, &objects, &[]);
+    told.held = [(full, 4_900), (half, 2_250), (thin, 1_400), (checkpoint, 20)].into();
+    asking.report(LIVE, told, true).unwrap();
+    // Pages list something, too.
+    asking.hold(&[(thin, 700)].into());
+    let found = asking.end().unwrap();
+    assert_eq!(found.unnamed, BTreeMap::new());
+    assert_eq!(found.thin, BTreeMap::from([(thin, 5_000)]));
 }

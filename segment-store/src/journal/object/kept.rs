@@ -21,17 +21,14 @@ pub fn may_be_kept(name: ObjectName, bytes: u64) -> bool {
     matches!(name, ObjectName::WalSlot { .. }) && bytes <= EMPTY_BYTES_MAX
 }
 
-/// Reads whether `name` is one that is never deleted. What can't be understood counts as such.
+/// Reads whether `name` is one that is never deleted. `None`: what was read is not what was written, now at least.
 ///
 /// # Errors
 /// When it can't be read.
-pub async fn is_kept(store: &Store, name: ObjectName) -> Result<bool, StoreError> {
+pub async fn is_kept(store: &Store, name: ObjectName) -> Result<Option<bool>, StoreError> {
     let range = ByteRange { at: 0, len: HEADER_BYTES as u32 };
-    let start = store.get_range(name, range).await?;
-    Ok(match Header::decode(&start) {
-        Ok(header) => matches!(header.kind, Kind::Fence | Kind::OpenMarker),
-        Err(_) => true,
-    })
+    let header = Header::decode(&store.get_range(name, range).await?).ok();
+    Ok(header.map(|header| matches!(header.kind, Kind::Fence | Kind::OpenMarker)))
 }
 
 #[cfg(test)]

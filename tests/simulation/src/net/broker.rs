@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 use weir_broker::client::{
     Append, AppendError, Appended, BrokerClient, Brokers, Offsets, Read, ReadError, ReadOutcome,
-    Receipt, Resolver, SessionReport, TailSource, TimestampMatch, receipt,
+    Receipt, Resolver, SessionReport, TailSource, Thin, TimestampMatch, receipt,
 };
 use weir_ids::{LeaderEpoch, NodeId, Offset, Timestamp, TopicPartition};
 use weir_meta::views::View;
@@ -277,10 +277,10 @@ impl BrokerClient for LinkedBroker {
         .await
     }
 
-    async fn references(&self) -> Result<SessionReport, ReadError> {
+    async fn references(&self, thin: Thin) -> Result<SessionReport, ReadError> {
         let asked = self.links.call(self.node, "references", |services| {
             let broker = services.broker.clone()?;
-            Some(Box::pin(async move { broker.references().await }))
+            Some(Box::pin(async move { broker.references(thin).await }))
         });
         let failed = || Err(ReadError::Storage("the broker does not answer".to_owned()));
         asked.await.unwrap_or_else(|_| failed())

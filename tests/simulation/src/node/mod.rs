@@ -168,7 +168,7 @@ impl Node {
         let tasks = Tasks::with(Arc::new(Spawner(Arc::clone(process))));
         let purpose = format!("life {} of node {}", process.life, self.id);
         let seeded = Seeded::new(derived(self.seed, &purpose));
-        let runtime = Runtime::new(self.clock.clone(), seeded);
+        let runtime = Runtime::new(self.clock.clone(), seeded).in_turn();
         let metadata = Metadata::new(Arc::new(metadata));
         metadata.join_cluster(CLUSTER_NAME, &CLUSTER.to_string()).await?;
         let view = View::follow(metadata.clone(), &tasks).await?;
@@ -329,7 +329,6 @@ impl Life<'_> {
                 compaction_interval: Duration::from_secs(1),
                 compaction_least_bytes: 1,
                 compaction_bytes: 1 << 20,
-                ..Tending::default()
             },
         };
         let role = BrokerRole::start(deps, settings, view.clone(), tasks).await;
