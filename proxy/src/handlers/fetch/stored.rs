@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
+use futures::future::{join, join_all};
 use weir_broker::client::Places;
 use weir_ids::Offset;
 use weir_protocol::{ErrorCode, codec::Records};
-use weir_segment_store::{ReadError, Reference};
+use weir_segment_store::{ReadError, Reader, Reference};
 
 use super::{batches, plan::Target};
 use crate::handlers::Handlers;
@@ -35,15 +36,41 @@ pub(super) async fn read(
     };
     let references = places.references(&handlers.reader, target.offset).await;
     let references = references.map_err(unreadable)?;
+    let brought = bring(&handlers.reader, &references, target.offset, target.max_bytes);
+    let taken = take(&handlers.reader, target, &references, end);
+    let (taken, ()) = join(taken, brought).await;
+    let (records, next) = taken.map_err(unreadable)?;
+    Ok(Found { records, range: target.offset..next, references })
+}
+
+/// Asks the store for all that surely finds room among `max_bytes`, side by side.
+async fn bring(reader: &Reader, references: &[Reference], from: Offset, max_bytes: u32) {
+    let mut left = max_bytes;
+    let fits = |(place, reference): &(usize, &Reference)| {
+        let fits = *place == 0 || reference.data.len <= left;
+        left = left.saturating_sub(reference.data.len);
+        fits
+    };
+    let wanted = references.iter().enumerate().take_while(fits);
+    let reads = wanted.map(|(_, it)| reader.read_ahead(it, from.max(it.base), max_bytes));
+    join_all(reads).await;
+}
+
+/// The batches, and from which offset on others follow.
+async fn take(
+    reader: &Reader,
+    target: &Target,
+    references: &[Reference],
+    end: Offset,
+) -> Result<(Records, Offset), ReadError> {
     let (mut records, mut next) = (Records::new(), target.offset);
-    'ranges: for reference in &references {
+    'ranges: for reference in references {
         let left = (target.max_bytes as usize).saturating_sub(records.len());
         if !records.is_empty() && left == 0 {
             break;
         }
         let from = next.max(reference.base);
-        let read = handlers.reader.read(reference, from, left as u32).await;
-        let (pieces, behind) = read.map_err(unreadable)?;
+        let (pieces, behind) = reader.read(reference, from, left as u32).await?;
         for piece in pieces {
             let piece = if reference.last < end { piece } else { batches::below(piece, end) };
             if !records.is_empty() && records.len() + piece.len() > target.max_bytes as usize {
@@ -56,5 +83,5 @@ pub(super) async fn read(
             break;
         }
     }
-    Ok(Found { records, range: target.offset..next, references })
+    Ok((records, next))
 }
