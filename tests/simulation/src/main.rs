@@ -4,7 +4,7 @@ mod planted;
 mod seeds;
 mod sum;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use clap::Parser;
@@ -26,6 +26,9 @@ struct Arguments {
     /// The first
     #[arg(long, default_value_t = 0)]
     from: u64,
+    /// How long clients work and faults happen, on simulated time
+    #[arg(long, default_value_t = 60)]
+    working_seconds: u64,
     /// Write the trace of the first seed here
     #[arg(long)]
     trace: Option<PathBuf>,
@@ -88,7 +91,8 @@ fn simulate(arguments: &Arguments) -> Result<bool> {
     let mut sum = Sum::begin();
     let options = |seed| {
         let trace = arguments.trace.clone().filter(|_| seed == arguments.from);
-        Options { trace, calm: arguments.calm, files: arguments.files }
+        let working = Duration::from_secs(arguments.working_seconds);
+        Options { working, trace, calm: arguments.calm, files: arguments.files }
     };
     arguments.seeds(1).run(options, |outcome| {
         sum.add(&outcome);

@@ -35,6 +35,7 @@ fn way(failure: &Failure) -> Option<&'static str> {
         Failure::Outrage(_) => Some("outrage"),
         Failure::Panic(_) => Some("panic"),
         Failure::Missing(_) => Some("missing"),
+        Failure::Orphans(_) => Some("orphans"),
         Failure::Tame(_) => None,
     }
 }

@@ -19,7 +19,7 @@ fn roles() -> Vec<Roles> {
 }
 
 /// The partitions to which something was acknowledged that was first sent behind place `from`.
-fn written_since(shared: &Shared, from: usize) -> BTreeSet<i32> {
+pub(super) fn written_since(shared: &Shared, from: usize) -> BTreeSet<i32> {
     let log = shared.recorder.history().log;
     let sent = |entry: &weir_history::Entry| match entry.event {
         Event::Sent { value, .. } => Some(value),

@@ -9,6 +9,8 @@ mod fleet;
 mod outcome;
 mod owners;
 mod panics;
+#[cfg(test)]
+mod storm;
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +20,7 @@ use std::{
 };
 
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use weir_broker::fsck::{Depth, Fsck};
+use weir_broker::fsck::{Depth, Fsck, Report};
 use weir_history::{Event, History, Recorder};
 use weir_ids::NodeId;
 use weir_meta::{Metadata, store::Memory};
@@ -41,23 +43,31 @@ use crowd::Crowd;
 use fleet::Fleet;
 pub use outcome::{Failure, Outcome};
 
-/// How long clients work at least, faults included.
-const WORKING: Duration = Duration::from_secs(60);
 /// How long clients work on after the last fault.
 const HEALTHY: Duration = Duration::from_secs(5);
 /// When the first fault happens, after the topics are there.
 const FAULTS_AFTER: Duration = Duration::from_secs(2);
 /// How long anything may take that must come to an end once everything is healthy.
 const HEALS_WITHIN: Duration = Duration::from_secs(120);
+/// Within which nothing is left in the store then that nobody needs: a checkpoint names what was replaced for five minutes.
+const SWEPT_WITHIN: Duration = Duration::from_secs(600);
 /// What to run.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
+    /// How long clients work at least, faults included.
+    pub working: Duration,
     /// Where the trace is written, if anywhere.
     pub trace: Option<PathBuf>,
     /// Without any faults.
     pub calm: bool,
     /// Write-ahead logs are in files that are appended to, as in HDFS, and not made of objects.
     pub files: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { working: Duration::from_secs(60), trace: None, calm: false, files: false }
+    }
 }
 
 /// Everything there is.
@@ -152,15 +162,33 @@ impl World {
         Self { seed, trace: trace.clone(), net, fleet, metadata, pace }
     }
 
-    /// Whether all is there that the metadata lead to, and as it was written.
+    /// Whether all is there that the metadata lead to, and as it was written; and soon nothing else.
     async fn check_store(&self) -> Result<(), Failure> {
-        let store = self.fleet.nodes().next().map(|node| node.truth());
-        let Some((store, journal)) = store else { return Ok(()) };
-        let metadata = Metadata::new(Arc::new(self.metadata.clone()));
-        let report = Fsck::new(metadata, store, journal).check(Depth::Records).await;
-        let report = report.map_err(|error| Failure::Missing(error.to_string()))?;
-        let told: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
-        if told.is_empty() { Ok(()) } else { Err(Failure::Missing(told.join("\n"))) }
+        let mut depth = Depth::Records;
+        let swept_by = Instant::now() + SWEPT_WITHIN;
+        loop {
+            let report = self.fsck(depth).await?;
+            let told: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
+            if !told.is_empty() {
+                return Err(Failure::Missing(told.join("\n")));
+            }
+            if report.unneeded.is_empty() {
+                return Ok(());
+            }
+            if swept_by < Instant::now() {
+                let names: Vec<String> = report.unneeded.iter().map(ToString::to_string).collect();
+                return Err(Failure::Orphans(names.join("\n")));
+            }
+            depth = Depth::Objects;
+            sleep(SWEPT_WITHIN / 20).await;
+        }
+    }
+
+    async fn fsck(&self, depth: Depth) -> Result<Report, Failure> {
+        let Some(node) = self.fleet.nodes().next() else { return Ok(Report::default()) };
+        let ((store, journal), metadata) = (node.truth(), self.metadata.clone());
+        let fsck = Fsck::new(Metadata::new(Arc::new(metadata)), store, journal);
+        fsck.check(depth).await.map_err(|error| Failure::Missing(error.to_string()))
     }
 
     /// Lets everything go.
@@ -232,9 +260,9 @@ async fn play(world: &World, shared: &Shared, options: &Options) -> Result<Histo
     let crowd = Crowd::begin(world, shared);
     if !options.calm {
         sleep(FAULTS_AFTER).await;
-        faults::make(world, began + WORKING).await;
+        faults::make(world, began + options.working).await;
     }
-    sleep_until(began + WORKING).await;
+    sleep_until(began + options.working).await;
     heal(world);
     sleep(HEALTHY).await;
     crowd.finish(world, shared).await

@@ -22,6 +22,8 @@ pub enum Failure {
     Panic(String),
     /// In the end something is not there, or not as it was written.
     Missing(String),
+    /// In the end there is something in the store that nobody needs, and nobody clears it away.
+    Orphans(String),
     /// Too little happened.
     Tame(String),
 }
@@ -86,6 +88,7 @@ impl fmt::Display for Failure {
             Self::Outrage(what) => write!(f, "outrage: {what}"),
             Self::Panic(what) => write!(f, "panic: {what}"),
             Self::Missing(what) => write!(f, "missing:\n{what}"),
+            Self::Orphans(names) => write!(f, "nobody clears away:\n{names}"),
             Self::Tame(what) => write!(f, "too tame: {what}"),
         }
     }
