@@ -1,8 +1,8 @@
 //! Nothing acknowledged is lost: kill -9 under load, torn and damaged logs. The long runs are
 //! `cargo xtask kill9`.
 
-use weir_acceptance::damage;
 use weir_acceptance::durability::Kill9;
+use weir_acceptance::{damage, failed_sync};
 use weir_test_support::{Weir, server_under_test};
 
 const WEIR: &str = env!("CARGO_BIN_EXE_weir");
@@ -32,4 +32,10 @@ fn a_flipped_bit_below_a_synced_position_stops_the_start() {
     for seed in 0..3 {
         damage::flipped_bit(&mut Weir::new(WEIR).start().unwrap(), seed).unwrap();
     }
+}
+
+#[test]
+fn a_failed_sync_ends_the_process_and_costs_nothing_acknowledged() {
+    let mut server = Weir::new(WEIR).failing_sync(40).start().unwrap();
+    failed_sync::run(&mut server).unwrap();
 }

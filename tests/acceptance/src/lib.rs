@@ -12,6 +12,7 @@ pub mod cluster;
 pub mod damage;
 pub mod disk_full;
 pub mod durability;
+pub mod failed_sync;
 pub mod fragile;
 pub mod group;
 pub mod hostile;

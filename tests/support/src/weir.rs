@@ -8,6 +8,9 @@ use tempfile::TempDir;
 use crate::server::{Launch, Readiness};
 use crate::{Input, Process, Server, free_port};
 
+/// The first start has a session with a number below this, later ones have not.
+const FIRST_SESSIONS: u32 = 6;
+
 /// How Weir is to be started.
 #[derive(Debug)]
 pub struct Weir {
@@ -16,13 +19,21 @@ pub struct Weir {
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     disk_mib: Option<u32>,
+    failing_sync: Option<u32>,
 }
 
 impl Weir {
     /// Weir from this binary; tests pass `env!("CARGO_BIN_EXE_weir")`.
     pub fn new(binary: impl AsRef<Path>) -> Self {
         let binary = binary.as_ref().to_path_buf();
-        Self { binary, data: None, arguments: Vec::new(), environment: Vec::new(), disk_mib: None }
+        Self {
+            binary,
+            data: None,
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            disk_mib: None,
+            failing_sync: None,
+        }
     }
 
     /// On this data folder, which stays. Otherwise on a new one, which goes with the server.
@@ -52,6 +63,13 @@ impl Weir {
     #[must_use]
     pub fn own_disk(mut self, mib: u32) -> Self {
         self.disk_mib = Some(mib);
+        self
+    }
+
+    /// On a disk that fails to sync its first log for the `nth` time, and ever after. Later starts have other logs.
+    #[must_use]
+    pub fn failing_sync(mut self, nth: u32) -> Self {
+        self.failing_sync = Some(nth);
         self
     }
 
@@ -91,6 +109,19 @@ impl Weir {
             arguments.insert(0, program.display().to_string());
             arguments.splice(0..0, wrapped);
             program = "unshare".into();
+        }
+        if let Some(nth) = self.failing_sync {
+            let fault = format!("inject=fdatasync:error=EIO:when={nth}+");
+            let quietly = ["-D", "-f", "-qqq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e"];
+            let mut wrapped = quietly.map(str::to_owned).to_vec();
+            wrapped.push(fault);
+            for session in 1..FIRST_SESSIONS {
+                let log = data.join(format!("wal/{session:020}/{:010}.wal", 1));
+                wrapped.extend(["-P".to_owned(), log.display().to_string()]);
+            }
+            wrapped.push(program.display().to_string());
+            arguments.splice(0..0, wrapped);
+            program = "strace".into();
         }
         let launch = Launch {
             name: "weir",

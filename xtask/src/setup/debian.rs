@@ -7,10 +7,11 @@ use anyhow::{Context, Result, bail};
 use crate::command::{self, in_path};
 
 /// A program that tests run, and the package that brings it.
-const PROGRAMS: [(&str, &str); 10] = [
+const PROGRAMS: [(&str, &str); 11] = [
     ("cc", "gcc"),
     ("make", "make"),
     ("kcat", "kcat"),
+    ("strace", "strace"),
     ("javac", "default-jdk-headless"),
     ("mvn", "maven"),
     ("python3", "python3-venv"),
