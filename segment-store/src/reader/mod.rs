@@ -12,6 +12,7 @@
 
 mod pages;
 mod stored;
+mod told;
 
 use std::{ops::Range, sync::Arc};
 
@@ -30,6 +31,7 @@ use crate::{
     store::{Store, StoreError},
 };
 use stored::{hold_against, take_apart};
+use told::Told;
 
 /// What a reader may hold, and how it reads.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +59,7 @@ pub struct Reader {
     pages: moka::future::Cache<Key, Arc<Page>>,
     blocks: moka::future::Cache<Key, Arc<Stored>>,
     requests: Arc<Semaphore>,
+    told: Told,
 }
 
 /// An object and a position in it.
@@ -161,6 +164,7 @@ impl Reader {
             pages: pages.build(),
             blocks: blocks.build(),
             requests: Arc::new(Semaphore::new(settings.requests_max.max(1))),
+            told: Told::default(),
         }
     }
 
@@ -401,8 +405,21 @@ impl Reader {
         Err(ReadError::Corrupt { object, at: range.at, end: range.end(), what })
     }
 
-    /// Reads `range` and checks it with `check`; reads again if that says no.
+    /// Reads `range` and checks it with `check`; reads again if that says no. Says once what is wrong for good.
     async fn checked<T>(
+        &self,
+        object: ObjectName,
+        range: ByteRange,
+        check: impl Fn(Bytes) -> Result<T, String>,
+    ) -> Result<T, ReadError> {
+        let checked = self.checked_again(object, range, check).await;
+        if let Err(error) = &checked {
+            self.told.once((object, range.at), error);
+        }
+        checked
+    }
+
+    async fn checked_again<T>(
         &self,
         object: ObjectName,
         range: ByteRange,
@@ -419,7 +436,7 @@ impl Reader {
             if reads >= READS_OF_ROT {
                 return Err(ReadError::Corrupt { object, at, end: range.end(), what });
             }
-            tracing::warn!(object, at, what, "a stored range is not right; reading it again");
+            tracing::debug!(object, at, what, "a stored range is not right; reading it again");
         }
     }
 }

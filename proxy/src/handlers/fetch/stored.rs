@@ -31,7 +31,10 @@ pub(super) async fn read(
     // The semaphore is never closed.
     let _turn = handlers.lagging_reads.acquire().await;
     let unreadable = |error: ReadError| {
-        tracing::warn!(partition = %target.partition, %error, "stored records could not be read");
+        // The reader tells what lasts, once.
+        if matches!(&error, ReadError::Store(error) if error.may_heal()) {
+            tracing::warn!(partition = %target.partition, %error, "stored records can't be read for now");
+        }
         ErrorCode::KAFKA_STORAGE_ERROR
     };
     let references = places.references(&handlers.reader, target.offset).await;
