@@ -24,11 +24,22 @@ pub(crate) struct StoreClock {
     anchor: Arc<Mutex<Option<Anchor>>>,
 }
 
-/// What time it was by the store's clock, at the latest.
+/// What time it was by the store's clock, at the earliest.
 #[derive(Clone, Copy)]
 struct Anchor {
     time: Timestamp,
     at: Instant,
+}
+
+/// How far clocks may be apart before that is told.
+const APART_MS: i64 = 60_000;
+
+impl Anchor {
+    /// What time it is, at the earliest.
+    fn now(self) -> Timestamp {
+        let since = i64::try_from(self.at.elapsed().as_millis()).unwrap_or(i64::MAX);
+        Timestamp(self.time.0.saturating_add(since))
+    }
 }
 
 impl StoreClock {
@@ -46,12 +57,23 @@ impl StoreClock {
     /// The time. `None` if the store does not tell it for now, or the session has no partitions.
     pub(crate) async fn now(&self) -> Option<Timestamp> {
         let known = *self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
-        let Anchor { time, at } = match known {
+        let anchor = match known {
             Some(anchor) => anchor,
             None => self.ask().await?,
         };
-        let since = i64::try_from(at.elapsed().as_millis()).unwrap_or(i64::MAX);
-        Some(self.runtime.now().min(Timestamp(time.0.saturating_add(since))))
+        Some(self.runtime.now().min(anchor.now()))
+    }
+
+    /// Tells whoever can do something about it.
+    fn compare(&self, anchor: Anchor) {
+        let ahead_ms = self.runtime.now().0.saturating_sub(anchor.now().0);
+        if ahead_ms.saturating_abs() > APART_MS {
+            tracing::warn!(
+                ahead_ms,
+                "this machine's clock and the store's are apart; records get old by the one that is behind: \
+                 run a time server"
+            );
+        }
     }
 
     async fn ask(&self) -> Option<Anchor> {
@@ -72,6 +94,7 @@ impl StoreClock {
             },
         };
         let anchor = Anchor { time: time?, at };
+        self.compare(anchor);
         *self.anchor.lock().unwrap_or_else(PoisonError::into_inner) = Some(anchor);
         Some(anchor)
     }

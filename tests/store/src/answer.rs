@@ -6,12 +6,13 @@ use std::fmt::Write as _;
 use axum::body::Body;
 use axum::http::{Response, StatusCode, header};
 use bytes::Bytes;
+use weir_ids::Timestamp;
 
 use crate::objects::{Object, Objects};
 
-/// When every object was last modified: nothing here depends on it.
-const MODIFIED_HTTP: &str = "Thu, 01 Jan 2026 00:00:00 GMT";
-const MODIFIED_XML: &str = "2026-01-01T00:00:00.000Z";
+/// How times are written in headers (RFC 9110, 5.6.7), and in listings.
+const TIME_HTTP: &str = "%a, %d %b %Y %H:%M:%S GMT";
+const TIME_XML: &str = "%Y-%m-%dT%H:%M:%S.000Z";
 /// How many keys a page of a listing holds at most.
 const PAGE_KEYS_MAX: usize = 1_000;
 
@@ -50,7 +51,7 @@ pub(crate) fn get(
     range: Option<&str>,
     send: impl FnOnce(Bytes) -> Body,
 ) -> Response<Body> {
-    let Some(Object { bytes, version }) = object else {
+    let Some(Object { bytes, version, written }) = object else {
         return error(StatusCode::NOT_FOUND, "NoSuchKey");
     };
     let len = bytes.len();
@@ -63,13 +64,17 @@ pub(crate) fn get(
     };
     let mut response = with(status, "application/octet-stream", send(bytes.slice(from..to)));
     set(&mut response, header::ETAG, &etag(*version));
-    set(&mut response, header::LAST_MODIFIED, MODIFIED_HTTP);
+    set(&mut response, header::LAST_MODIFIED, &time(*written, TIME_HTTP));
     set(&mut response, header::CONTENT_LENGTH, &(to - from).to_string());
     if status == StatusCode::PARTIAL_CONTENT {
         let shown = format!("bytes {from}-{}/{len}", to - 1);
         set(&mut response, header::CONTENT_RANGE, &shown);
     }
     response
+}
+
+fn time(at: Timestamp, format: &str) -> String {
+    chrono::DateTime::from_timestamp_millis(at.0).unwrap_or_default().format(format).to_string()
 }
 
 /// The bounds that a header `range` names in an object of `len` bytes; `None` if there is nothing in them.
@@ -112,9 +117,10 @@ pub(crate) fn list(objects: &Objects, query: &str) -> Response<Body> {
         }
         keys += 1;
         let (size, etag) = (object.bytes.len(), etag(object.version));
+        let written = time(object.written, TIME_XML);
         let _ = write!(
             text,
-            "<Contents><Key>{key}</Key><LastModified>{MODIFIED_XML}</LastModified><ETag>{etag}</ETag>\
+            "<Contents><Key>{key}</Key><LastModified>{written}</LastModified><ETag>{etag}</ETag>\
              <Size>{size}</Size></Contents>"
         );
     }

@@ -23,6 +23,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::Response;
 use tokio::net::TcpListener;
+use weir_runtime::{Clock, SystemClock};
 
 pub use delay::Delays;
 use objects::{Kind, Objects};
@@ -91,7 +92,7 @@ async fn handle(
             Method::PUT => {
                 objects.count(Kind::Put);
                 let only_if_absent = headers.contains_key("if-none-match");
-                answer::put(objects.put(key, body, only_if_absent))
+                answer::put(objects.put(key, body, only_if_absent, SystemClock.now()))
             }
             Method::GET | Method::HEAD => {
                 let (head, mut sent) = (method == Method::HEAD, 0);

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::ops::Bound;
 
 use bytes::Bytes;
+use weir_ids::Timestamp;
 
 /// A kind of request.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -22,6 +23,8 @@ pub(crate) struct Object {
     pub(crate) bytes: Bytes,
     /// Which of all writes made it.
     pub(crate) version: u64,
+    /// And when.
+    pub(crate) written: Timestamp,
 }
 
 /// Everything. No I/O.
@@ -41,7 +44,13 @@ pub(crate) struct Objects {
 
 impl Objects {
     /// Puts an object; `None`: there is one, and it was to be put only if there is none.
-    pub(crate) fn put(&mut self, key: &str, bytes: Bytes, only_if_absent: bool) -> Option<u64> {
+    pub(crate) fn put(
+        &mut self,
+        key: &str,
+        bytes: Bytes,
+        only_if_absent: bool,
+        now: Timestamp,
+    ) -> Option<u64> {
         if only_if_absent && self.objects.contains_key(key) {
             return None;
         }
@@ -49,7 +58,8 @@ impl Objects {
         self.wal_puts += u64::from(key.contains("/wal/"));
         self.put_bytes += bytes.len() as u64;
         self.stored_bytes += bytes.len() as u64;
-        let before = self.objects.insert(key.to_owned(), Object { bytes, version: self.last });
+        let before =
+            self.objects.insert(key.to_owned(), Object { bytes, version: self.last, written: now });
         self.forget(before);
         Some(self.last)
     }

@@ -57,6 +57,10 @@ async fn objects_are_read_whole_and_in_part_listed_and_deleted() {
     assert_eq!(store.head(&key).await.unwrap().size, 9);
     let listed: Vec<_> = store.list(Some(&Path::from("x"))).try_collect().await.unwrap();
     assert_eq!(listed.len(), 1_500);
+    let head = store.head(&key).await.unwrap();
+    let ago = SystemClock.now().0 - head.last_modified.timestamp_millis();
+    assert!((0..60_000).contains(&ago), "{ago} ms");
+    assert!(listed.iter().any(|it| it.last_modified == head.last_modified));
     let behind = store.list_with_offset(Some(&Path::from("x/0002")), &Path::from("x/0002/5"));
     let behind: Vec<_> = behind.try_collect().await.unwrap();
     assert!(behind.iter().all(|it| it.location.as_ref() > "x/0002/5") && !behind.is_empty());

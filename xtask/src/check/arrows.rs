@@ -103,7 +103,7 @@ const PLACES: &[Place] = &[
         may: &["weir-test-cache", "weir-ids", "weir-runtime", "weir-protocol"],
         never: &[],
     },
-    Place { name: "weir-test-store", may: &[], never: &[] },
+    Place { name: "weir-test-store", may: &["weir-ids", "weir-runtime"], never: &[] },
     Place { name: "weir-history", may: &[], never: IO },
     Place {
         name: "weir-acceptance",
